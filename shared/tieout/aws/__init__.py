@@ -1,0 +1,1 @@
+"""The only room that knows AWS: adapters behind the ports of ``work``, settings, wiring."""

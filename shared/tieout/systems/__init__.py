@@ -1,0 +1,36 @@
+"""The outside systems: one folder each, one line each; imported only where they are used."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from tieout.contract import Source, Target
+
+#: Every system, in the order in which pages show them: name, and whether it is a source, a target or both.
+SYSTEMS: dict[str, tuple[str, ...]] = {
+    "stripe": ("source", "target"),
+    "salesforce": ("source", "target"),
+    "netsuite": ("target",),
+    "legacy": ("target",),
+}
+SOURCES = tuple(name for name, roles in SYSTEMS.items() if "source" in roles)
+TARGETS = tuple(name for name, roles in SYSTEMS.items() if "target" in roles)
+
+
+@cache
+def source(name: str) -> Source:
+    """The source called ``name``; ``KeyError`` if there is none. Imports that system's ``source`` module only."""
+    if name not in SOURCES:
+        raise KeyError(name)
+    return cast("Source", import_module(f"tieout.systems.{name}.source").SOURCE)
+
+
+@cache
+def target(name: str) -> Target:
+    """The target called ``name``; ``KeyError`` if there is none. Imports that system's ``target`` module only."""
+    if name not in TARGETS:
+        raise KeyError(name)
+    return cast("Target", import_module(f"tieout.systems.{name}.target").TARGET)
