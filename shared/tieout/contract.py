@@ -1,0 +1,245 @@
+"""What a system must declare to be let in: a :class:`Source` verifies and reads, a :class:`Target` posts and finds.
+
+Declaration first, small methods after. A system holds no state and no client: what it needs of the world comes in
+through a :class:`Wire` (its account's authenticated transport) and the :class:`Work` it is asked to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal, Protocol
+
+from tieout.core.classify import Answer, Row
+from tieout.core.keys import BASE32, external_ref
+
+
+# --- sources -----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Delivery:
+    """One HTTP delivery as it arrived: header names in lower case, the body untouched, both from the front door."""
+
+    source: str
+    account: str
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    received: datetime
+
+
+@dataclass(frozen=True)
+class Response:
+    """What a source's sender expects to be told: status, headers, body."""
+
+    status: int
+    body: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Read:
+    """One event, read tolerantly out of a delivery. ``object`` is the source's own object, parsed strictly.
+
+    ``object_version`` orders the states of one object (never the arrival does); ``None`` where the kind never changes
+    in place. ``ours`` is our own reference found on the object: an echo of what we created. ``volatile`` paths are
+    left out of the event's fingerprint (delivery counters and the like).
+    """
+
+    event_id: str
+    type: str
+    object_id: str
+    object: Mapping[str, Any]
+    occurred: datetime
+    object_version: int | None = None
+    ours: str | None = None
+    unknown: Sequence[str] = ()
+
+
+class Source(Protocol):
+    """An outside system that tells us things."""
+
+    name: str
+    #: Content types accepted at the front door (415 otherwise).
+    content_types: tuple[str, ...]
+    #: Seconds of clock difference accepted between the signature's timestamp and our front door.
+    replay_window: int
+    #: What the sender is answered once the inbox has the event.
+    success: Response
+    #: Name of the secret's field that lists the active signing secrets (two during rotation).
+    secrets_field: str
+    #: Dotted paths of an event's body that may differ between deliveries of the same event.
+    volatile: tuple[str, ...]
+    #: Event types that we know and that are rightly none of our business.
+    ignored: frozenset[str]
+
+    def verify(self, delivery: Delivery, secrets: Sequence[str]) -> str:
+        """The id of the secret that signed ``delivery``.
+
+        Raises ``NeedsHuman('signature_missing' | 'signature_wrong' | 'signature_old')``; constant time over the
+        untouched bytes.
+        """
+
+    def read(self, body: bytes) -> Sequence[Read]:
+        """The events in ``body`` (one or many). Raises ``NeedsHuman('bad_json' | 'wrong_shape')``."""
+
+
+# --- targets -----------------------------------------------------------------------------------------------------
+class Finds(StrEnum):
+    """A target's class: what it lets us do about a write whose outcome is unknown (DESIGN 4)."""
+
+    UNIQUE = "U"
+    SEARCHABLE = "S"
+    LAGGING = "L"
+    BLIND = "B"
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """What the quiet period is made of, in seconds. Asserted against the deployed function when wiring loads."""
+
+    client_timeout: int
+    longest_processing: int
+    search_lag: int
+    clock_skew: int
+    period: int
+
+    def least(self, function_timeout: int) -> int:
+        """The shortest quiet period that is safe under a function time-out."""
+        return function_timeout + self.client_timeout + self.longest_processing + self.search_lag + self.clock_skew
+
+
+@dataclass(frozen=True)
+class Reference:
+    """How the target spells our external reference: its alphabet and length (at least 75 bits of hash)."""
+
+    prefix: str = "TIE-"
+    length: int = 30
+    alphabet: str = BASE32
+
+    def of(self, identity: str) -> str:
+        """Our reference for ``identity``."""
+        return external_ref(identity, self.prefix, self.length, self.alphabet)
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing a target can be asked to do with one kind of document.
+
+    ``mapping`` renders the payload. ``echo`` names what the target must show for success: of ``ref``, ``currency``,
+    ``total``. ``once`` actions create and may be resent byte for byte in class U; the others change in place, and wait
+    and look as well. ``undo`` names the compensating action.
+    """
+
+    mapping: str | None
+    echo: tuple[Literal["ref", "currency", "total"], ...] = ("ref", "currency", "total")
+    once: bool = True
+    undo: str | None = None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Capacity of one target account, shared by all flows: concurrent calls, and calls per second where limited."""
+
+    concurrency: int
+    per_second: int | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """One posting as a target sees it. ``payload`` is what was rendered and recorded before the call."""
+
+    key: str
+    kind: str
+    action: str
+    ref: str
+    entity: str
+    account: str
+    currency: str | None
+    total: int | None
+    payload: bytes
+    now: datetime
+    #: When an earlier attempt may already have reached the target; ``None`` for a first attempt.
+    since: datetime | None = None
+    batch: str | None = None
+
+
+@dataclass(frozen=True)
+class Echo:
+    """What the target shows of our document: its own id and number, our reference, currency and total (minor units)."""
+
+    remote: str
+    ref: str | None = None
+    number: str | None = None
+    currency: str | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a look at the target says about a posting in doubt."""
+
+    state: Literal["complete", "absent", "partial", "ambiguous", "pending", "refused"]
+    echo: Echo | None = None
+    code: str = ""
+    said: str = ""
+
+
+class Wire(Protocol):
+    """The authenticated transport of one target account, built from the target's ``auth`` declaration.
+
+    Raises ``TryAgain('target_unreachable')`` where no first byte left us and ``Uncertain('target_lost')`` where an
+    answer did not come. A path is appended to the account's base URL.
+    """
+
+    account: str
+    #: Non-secret settings of the account (company id, location names), from its secret's ``settings`` field.
+    settings: Mapping[str, str]
+
+    def call(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> Answer:
+        """One call; the answer as it came, whatever its status."""
+
+    def put_once(self, name: str, body: bytes) -> bool:
+        """File targets: write a file that does not exist yet; ``False`` where it does."""
+
+    def get(self, name: str) -> bytes | None:
+        """File targets: the content of a file; ``None`` where there is none."""
+
+
+class Target(Protocol):
+    """An outside system that we write to."""
+
+    name: str
+    #: Auth as data: the scheme's name and its settings, carried out by the shell (``aws/auth.py``).
+    auth: Mapping[str, str]
+    finds: Finds
+    quiet: Quiet
+    reference: Reference
+    budget: Budget
+    #: What it can be asked: ``{(kind, action): Action}``.
+    actions: Mapping[tuple[str, str], Action]
+    #: Its amendments to the common verdict table.
+    verdicts: Sequence[Row]
+    #: True where many postings go out as one file or job and are acknowledged later (DELIVERED).
+    batches: bool
+    #: Seconds after which a missing acknowledgement opens a case (batch targets).
+    ack_due: int
+
+    def build(self, kind: str, action: str, ref: str, payload: Mapping[str, Any]) -> bytes:
+        """The request to send, as bytes that are recorded before the call and resent as they are. Pure."""
+
+    def send(self, wire: Wire, work: Sequence[Work]) -> Sequence[Echo | None]:
+        """Send recorded requests (one, or a batch where ``batches``); what the target echoes of each.
+
+        ``None`` stands for *delivered, acknowledged later*. Raises a verdict. An empty answer is read back here, once.
+        """
+
+    def find(self, wire: Wire, work: Work) -> Found:
+        """Look whether ``work`` has landed: by our reference, and where in place, by the state it should have left."""
+
+    def look(self, wire: Wire, kind: str, facts: Mapping[str, str]) -> Sequence[Echo]:
+        """Existing objects that may be the same as the one described by ``facts`` (name, tax id, e-mail)."""
