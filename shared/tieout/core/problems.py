@@ -1,0 +1,221 @@
+"""Every way a piece of work can fail to finish: the sentence for the person, the cause, the remedy, the owner.
+
+One entry a code; a test holds codes raised and codes listed equal, both ways. Runbooks are derived from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One code. ``sentence`` is filled with the verdict's facts; ``case`` says whether a person must act."""
+
+    sentence: str
+    cause: str
+    remedy: str
+    owner: str = "integration"
+    severity: Literal["info", "warning", "error", "critical"] = "error"
+    case: bool = True
+    recovers: bool = False
+
+    def say(self, facts: Mapping[str, str]) -> str:
+        """The sentence with its facts; a fact that is not known reads «unknown», never an error."""
+        return self.sentence.format_map(_Known(facts))
+
+
+class _Known(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return "unknown"
+
+
+FINANCE, REVENUE, ENGINEER = "finance-ops", "revenue-ops", "integration"
+
+PROBLEMS: Final[Mapping[str, Problem]] = {
+    # --- the front door
+    "signature_missing": Problem(
+        "The delivery was not signed.", "The sender did not sign, or a proxy dropped the header.",
+        "Check the endpoint's signing secret at the source.", case=False, severity="warning"),
+    "signature_wrong": Problem(
+        "The delivery's signature does not match its body.", "Wrong secret, or the body was changed on the way.",
+        "Compare the endpoint's secret with the active ones.", case=False, severity="warning"),
+    "signature_old": Problem(
+        "The delivery was signed too long ago ({age} s).", "A replayed request, or a clock that is off.",
+        "Check the sender's clock; deliver the event again from the source.", case=False, severity="warning"),
+    "unknown_account": Problem(
+        "There is no account {account} of {source} here.", "The endpoint's address is wrong, or the account is new.",
+        "Add the account's secret and its row in the source accounts table.", case=False, severity="warning"),
+    "too_large": Problem(
+        "The body has {bytes} bytes; {most} are accepted.", "A very large document or an attack.",
+        "Let the source send a thin event.", case=False, severity="warning"),
+    "wrong_content_type": Problem(
+        "Content type {type} is not accepted here.", "The sender is configured for another format.",
+        "Send JSON.", case=False, severity="warning"),
+    "empty_body": Problem(
+        "The body is empty.", "The sender sent nothing.", "Send the event.", case=False, severity="warning"),
+    "secrets_unavailable": Problem(
+        "The signing secrets cannot be read right now.", "The secret store is throttled or out of reach.",
+        "Wait: the sender delivers again.", case=False, recovers=True),
+    "inbox_unavailable": Problem(
+        "The inbox did not take the event.", "The queue is throttled or out of reach.",
+        "Wait: the sender delivers again.", case=False, recovers=True),
+    # --- reading an event
+    "bad_json": Problem(
+        "The event cannot be read: {reason}.", "The source sent something that is not strict JSON.",
+        "Look at the raw event; ask the source to send it again.", ENGINEER),
+    "wrong_shape": Problem(
+        "The event lacks what every {source} event has: {reason}.", "Another API version, or not an event at all.",
+        "Compare the raw event with the endpoint's API version.", ENGINEER),
+    "event_conflict": Problem(
+        "Event {event} came twice with different bodies.", "The source changed an event, or somebody forged one.",
+        "Compare both bodies; the first stands.", ENGINEER, severity="critical"),
+    "document_conflict": Problem(
+        "{key} is already booked with other content.", "The same business key carries different money.",
+        "Compare both documents; correct by credit and rebill.", FINANCE, severity="critical"),
+    "unknown_type": Problem(
+        "{source} events of type {type} start no flow.", "Nobody asked for them.", "None, or add a flow.",
+        case=False, severity="info"),
+    "echo": Problem(
+        "The event tells of an object that we created ourselves.", "The source confirms our own write.", "None.",
+        case=False, severity="info"),
+    "not_for_us": Problem(
+        "The event concerns no flow in this state ({reason}).", "For example a deal that is not won.", "None.",
+        case=False, severity="info"),
+    "unknown_entity": Problem(
+        "It is not known which company sells through {source} account {account}.",
+        "No row in the source accounts table.", "Add the row; then release.", REVENUE),
+    "no_route": Problem(
+        "No route says where {kind} of {entity} goes.", "The route table has no row for it.",
+        "Add a route; then release.", ENGINEER),
+    "lane_full": Problem(
+        "More than a thousand documents wait in lane {lane}.", "Something has blocked it for long.",
+        "Work the case at its head.", ENGINEER),
+    "dead_letter": Problem(
+        "A message was given up after {receives} attempts.", "The function failed on it each time.",
+        "Read the function's log; then release.", ENGINEER, severity="critical"),
+    # --- gates
+    "wrong_region": Problem(
+        "The document belongs to region {region}, not here.", "A residency rule.", "Send it to its own deployment.",
+        ENGINEER, severity="critical"),
+    "behind": Problem(
+        "It waits behind {head}.", "An earlier document of the same lane is not finished.", "None: order is kept.",
+        case=False, recovers=True, severity="info"),
+    "parent_missing": Problem(
+        "It waits for {what}.", "The document it belongs to has not arrived or is not accepted yet.",
+        "None while it is on its way; else find out where it is.", FINANCE, case=False, recovers=True,
+        severity="info"),
+    "parent_late": Problem(
+        "It has waited for {what} since {since}.", "The document it belongs to never arrived.",
+        "Send the missing event again from the source.", FINANCE),
+    "period_closed": Problem(
+        "Period {period} of {entity} is closed.", "The posting date lies in a closed period.",
+        "Reopen the period or decide on the next open one.", FINANCE),
+    "budget_spent": Problem(
+        "{target} is used to its limit.", "All its concurrent calls are taken.", "None: it goes on by itself.",
+        case=False, recovers=True, severity="info"),
+    "target_paused": Problem(
+        "{target} is paused until {until}.", "It asked for a pause or does not answer.",
+        "None: it goes on by itself.", case=False, recovers=True, severity="warning"),
+    "late": Problem(
+        "It should have been finished by {by}.", "It has been open longer than its service level.",
+        "Look at its timeline.", ENGINEER),
+    # --- documents, mappings and tables
+    "totals_do_not_add_up": Problem(
+        "Lines and totals differ by {difference}.", "The source's document does not add up.",
+        "Correct it at the source: void and issue again.", FINANCE),
+    "customer_not_linked": Problem(
+        "Customer {what} is not known in the ERP yet.", "It was never onboarded, or its onboarding is still running.",
+        "Onboard the customer; this goes on by itself.", REVENUE, case=False, recovers=True),
+    "tax_code_not_mapped": Problem(
+        "Tax {what} has no tax code in {target}.", "No row in the tax code table.",
+        "Add the row; this goes on by itself.", FINANCE),
+    "item_not_mapped": Problem(
+        "Product {what} has no item in {target}.", "No row in the item table.", "Add the row; this goes on by itself.",
+        FINANCE),
+    "currency_not_mapped": Problem(
+        "Currency {what} is not set up for {target}.", "No row in the currency table.",
+        "Add the row; this goes on by itself.", FINANCE),
+    "entity_not_mapped": Problem(
+        "Company {what} is not set up for {target}.", "No row in the entity table.",
+        "Add the row; this goes on by itself.", FINANCE),
+    "terms_not_mapped": Problem(
+        "Payment terms {what} are not set up for {target}.", "No row in the terms table.",
+        "Add the row; this goes on by itself.", FINANCE),
+    "price_not_mapped": Problem(
+        "Product {what} has no price in {target}.", "No row in the price table.",
+        "Add the row; this goes on by itself.", REVENUE),
+    "deal_incomplete": Problem(
+        "The deal lacks {what}.", "It was closed before it was complete.", "Complete the deal in the CRM.", REVENUE),
+    # --- the target's answers
+    "target_unreachable": Problem(
+        "{target} cannot be reached.", "Network, DNS or TLS.", "None: it is tried again.", case=False, recovers=True),
+    "target_lost": Problem(
+        "{target} did not answer.", "The connection broke after the request had left.",
+        "None: the target is looked at before anything else.", case=False, recovers=True),
+    "target_timeout": Problem(
+        "{target} took too long.", "Slow or overloaded.", "None: the target is looked at.", case=False, recovers=True),
+    "target_conflict": Problem(
+        "{target} reports a conflict.", "A concurrent change or a duplicate.", "None: the target is looked at.",
+        case=False, recovers=True),
+    "target_unclear": Problem(
+        "{target} answered something undeclared (HTTP {status}).", "A fault at the target.",
+        "None: the target is looked at.", case=False, recovers=True),
+    "target_echo_differs": Problem(
+        "{target} shows another document than was sent: {difference}.", "Rounding, a script, or a mix-up there.",
+        "Compare both documents.", FINANCE, severity="critical"),
+    "target_busy": Problem(
+        "{target} asks for a pause.", "Its limit is reached.", "None: it goes on by itself.", case=False,
+        recovers=True, severity="info"),
+    "target_down": Problem(
+        "{target} is out of service.", "An outage or maintenance there.", "None: it goes on by itself.", case=False,
+        recovers=True, severity="warning"),
+    "target_credentials": Problem(
+        "{target} does not accept our credentials.", "Expired or revoked.", "Renew the credentials.", ENGINEER,
+        case=False, recovers=True, severity="critical"),
+    "target_forbidden": Problem(
+        "{target} forbids this: {said}.", "A permission is missing there.", "Grant the permission; then release.",
+        ENGINEER),
+    "target_no_such_thing": Problem(
+        "{target} does not know what was named: {said}.", "A deleted or renamed record.", "Look at the payload.",
+        ENGINEER),
+    "target_too_large": Problem(
+        "The document is too large for {target}.", "Too many lines.", "Split the document.", ENGINEER),
+    "target_refused": Problem(
+        "{target} refused the document: {said}.", "A rule there.", "Correct the document or the mapping; then release.",
+        FINANCE),
+    "target_reference_missing": Problem(
+        "{target} misses a record the document names: {said}.", "Master data is incomplete there.",
+        "Create the record; then release.", FINANCE),
+    "target_duplicate": Problem(
+        "{target} already has a document with this reference.", "An earlier attempt landed.",
+        "None: the target is looked at.", case=False, recovers=True),
+    "record_rejected": Problem(
+        "{target} rejected the record: {said}.", "A rule there.", "Correct the document; then release.", FINANCE),
+    "ack_missing": Problem(
+        "{target} has not acknowledged batch {batch}.", "The file was not picked up.",
+        "Ask the target's operators.", ENGINEER),
+    "cannot_look": Problem(
+        "Whether {target} has the document cannot be found out.", "It offers no search.",
+        "Look by hand and settle.", FINANCE, severity="critical"),
+    "found_several": Problem(
+        "{target} has more than one document with our reference.", "A duplicate was made there.",
+        "Reverse one of them and settle.", FINANCE, severity="critical"),
+    # --- our own
+    "deadline_near": Problem(
+        "There was not enough time left to start the call.", "A slow batch.", "None: it goes on by itself.",
+        case=False, recovers=True, severity="info"),
+    "step_failed": Problem(
+        "Step {step} of {flow} failed: {said}.", "See the posting it names.", "Correct the cause and restart the flow.",
+        REVENUE),
+    "undo_failed": Problem(
+        "Step {step} of {flow} could not be undone.", "See the posting it names.", "Undo it by hand and settle.",
+        REVENUE, severity="critical"),
+}  # fmt: skip
+
+
+def problem(code: str) -> Problem:
+    """The entry for ``code``; a code without one is a bug, said as a case rather than as a crash."""
+    return PROBLEMS.get(code) or Problem(f"Something is wrong ({code}).", "No entry in the catalogue.", "Tell engineering.")

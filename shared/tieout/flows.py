@@ -1,0 +1,126 @@
+"""THE TABLE: every flow on one screen.
+
+When this arrives, make this document, post it there by these mappings, tell them. A flow with one step goes to the
+target's lane queue; a flow with several dependent steps becomes a state machine of the same name, derived from here
+(``make generate``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+
+
+def minutes(count: int) -> timedelta:
+    """``count`` minutes."""
+    return timedelta(minutes=count)
+
+
+@dataclass(frozen=True)
+class On:
+    """What starts a flow: a source and one of its event types."""
+
+    source: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One logical step. ``to`` is ``role.kind``: the route table turns role and entity into a target account.
+
+    ``does`` is ``post`` (one posting), ``check`` (a pure validation) or ``look`` (search the target first; what it
+    finds is linked, and the step named by ``spares`` is skipped). ``undo`` is the compensating action, run in reverse
+    order of the steps when a later step fails.
+    """
+
+    name: str
+    to: str = ""
+    action: str = "create"
+    does: str = "post"
+    undo: str | None = None
+    spares: str | None = None
+
+    @property
+    def role(self) -> str:
+        """Route role: ``erp``, ``billing`` or ``crm``."""
+        return self.to.partition(".")[0]
+
+    @property
+    def kind(self) -> str:
+        """Kind of document posted."""
+        return self.to.partition(".")[2]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One integration: its owner and service level, what starts it and what it does.
+
+    ``reads`` is the mapping from the source's object to the document. ``lane`` names the ordering key: the kind whose
+    object the postings queue behind; ``None`` where order does not matter. ``parent`` is the kind that must have been
+    accepted first. ``in_place`` kinds carry their version in the posting key. ``tell`` is the role told of the outcome.
+    ``sla`` is how long a posting may stay open before it is late.
+    """
+
+    name: str
+    on: On
+    reads: str
+    makes: str
+    steps: Sequence[Step]
+    owner: str
+    sla: timedelta
+    lane: str | None = None
+    parent: str | None = None
+    in_place: bool = False
+    tell: str | None = None
+    priority: int = 50
+    why: str = field(default="", compare=False)
+
+    @property
+    def orchestrated(self) -> bool:
+        """Whether the flow runs as a state machine."""
+        return len(self.steps) > 1
+
+
+FLOWS: tuple[Flow, ...] = (
+    Flow("invoice", On("stripe", "invoice.finalized"), reads="stripe.invoice", makes="invoice",
+         steps=(Step("post", to="erp.invoice"),), lane="invoice", parent="customer",
+         owner="finance-ops", sla=minutes(15), tell="crm", priority=40),
+    Flow("payment", On("stripe", "invoice.paid"), reads="stripe.payment", makes="payment",
+         steps=(Step("post", to="erp.payment"),), lane="invoice", parent="invoice",
+         owner="finance-ops", sla=minutes(15), tell="crm", priority=20),
+    Flow("credit-note", On("stripe", "credit_note.created"), reads="stripe.credit_note", makes="credit_note",
+         steps=(Step("post", to="erp.credit_note"),), lane="invoice", parent="invoice",
+         owner="finance-ops", sla=minutes(15), tell="crm", priority=40),
+    Flow("invoice-void", On("stripe", "invoice.voided"), reads="stripe.invoice", makes="invoice",
+         steps=(Step("post", to="erp.invoice", action="void"),), lane="invoice", parent="invoice",
+         owner="finance-ops", sla=minutes(15), tell="crm", priority=40),
+    Flow("customer", On("stripe", "customer.created"), reads="stripe.customer", makes="customer",
+         steps=(Step("post", to="erp.customer", action="upsert"),), lane="customer", in_place=True,
+         owner="revenue-ops", sla=minutes(15), priority=30),
+    Flow("customer-onboarding", On("salesforce", "opportunity.closed_won"), reads="salesforce.opportunity",
+         makes="opportunity", lane="customer", in_place=True,
+         steps=(Step("validate", does="check"),
+                Step("look", to="erp.customer", does="look", spares="erp"),
+                Step("billing", to="billing.customer", undo="undo"),
+                Step("erp", to="erp.customer", action="upsert", undo="undo"),
+                Step("subscribe", to="billing.subscription", undo="undo"),
+                Step("tell", to="crm.status", action="upsert")),
+         owner="revenue-ops", sla=minutes(60), tell="crm", priority=30),
+)  # fmt: skip
+
+
+@cache
+def _index() -> dict[tuple[str, str], Flow]:
+    return {(flow.on.source, flow.on.type): flow for flow in FLOWS}
+
+
+def match(source: str, type_: str) -> Flow | None:
+    """The flow that an event starts; ``None`` if none."""
+    return _index().get((source, type_))
+
+
+def named(name: str) -> Flow:
+    """The flow called ``name``; ``KeyError`` if there is none."""
+    return next(flow for flow in FLOWS if flow.name == name)
