@@ -1,0 +1,54 @@
+"""Writing to the ledger against a view of it: compose, try, look at what was found, compose again.
+
+A refused condition is read back. Where our own attempt token is found there, the write had landed and only its answer
+was lost. Where the posting has moved on without us, we are fenced: nothing is written and the other owner goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from tieout.core.keys import Key
+from tieout.core.verdicts import TryAgain
+from tieout.core.writes import Check, Item, Refused, Write, apply
+from tieout.work.ports import Ledger
+
+View = dict[Key, Item | None]
+TRIES: Final = 8
+
+
+class Fenced(Exception):  # noqa: N818 - the other owner's right of way
+    """What we wanted to change has moved on; whoever moved it goes on from here."""
+
+
+def carries(write: Write, token: str) -> bool:
+    """Whether ``write`` stamps its item with our attempt token."""
+    values = {} if isinstance(write, Check) else write.item if hasattr(write, "item") else write.set
+    return values.get("token") == token
+
+
+def commit(ledger: Ledger, view: View, token: str, compose: Callable[[View], Sequence[Write]]) -> View:
+    """Write what ``compose`` makes of ``view``; refresh the view and compose again while it proves stale.
+
+    Raises ``Fenced`` where ``compose`` does, ``TryAgain('ledger_contended')`` after eight refusals. Returns the view as
+    it stands after the write.
+    """
+    for _ in range(TRIES):
+        writes = compose(view)
+        try:
+            ledger.write(writes)
+        except Refused as refusal:
+            landed = False
+            for write, failed, seen in zip(writes, refusal.failed, refusal.seen, strict=True):
+                if failed:
+                    view[write.key] = seen
+                    landed = landed or bool(carries(write, token) and seen and seen.get("token") == token)
+            if landed:
+                view.update({write.key: None for write in writes})
+                view.update(ledger.read([write.key for write in writes]))
+                return view
+            continue
+        view.update({write.key: apply(write, view.get(write.key)) for write in writes})
+        return view
+    raise TryAgain("ledger_contended", "the same items were refused eight times")

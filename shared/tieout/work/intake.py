@@ -1,0 +1,350 @@
+"""Intake: inbox queue → vault, event, document, postings and lane places, then the messages, then the acknowledgement.
+
+Every event gets an item with exactly one outcome. Nothing is thrown away: what cannot be read is a case that points at
+its bytes. The clean path costs one AWS call an event (the transaction) and two a batch (vault and send).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+from tieout import flows, systems
+from tieout.contract import Read
+from tieout.core import documents, keys, ledger, routing
+from tieout.core.clocks import EventInstant
+from tieout.core.documents import Document
+from tieout.core.keys import Key
+from tieout.core.ledger import stamp
+from tieout.core.problems import problem
+from tieout.core.verdicts import Ignore, NeedsHuman, NotYet, Verdict
+from tieout.core.writes import Change, Item, Put, Refused, Write
+from tieout.work import make, render
+from tieout.work.book import CASE_AGAIN
+from tieout.work.ports import Message, Ports, Send
+
+TRIES: Final = 6
+#: How soon a flow run whose start was lost is started again.
+START_AGAIN: Final = timedelta(seconds=60)
+
+
+@dataclass
+class Arrival:
+    """One delivery on its way into the books."""
+
+    message: Message
+    source: str
+    account: str
+    delivery: str
+    received: str
+    body: bytes
+    vault: str = ""
+
+
+@dataclass
+class Batch:
+    """What one run of intake sends and starts after its writes."""
+
+    ports: Ports
+    sends: list[Send] = field(default_factory=list)
+    starts: list[Item] = field(default_factory=list)
+
+
+def intake(messages: Sequence[Message], ports: Ports) -> list[str]:
+    """Take in a batch; ids of the messages that must come again (a fault of ours, not of theirs)."""
+    batch = Batch(ports)
+    failed: list[str] = []
+    arrivals: list[Arrival] = []
+    for message in messages:
+        try:
+            arrivals.append(_open(message, ports))
+        except (KeyError, ValueError, TypeError) as error:
+            ports.log("not_an_envelope", message=message.id, error=type(error).__name__)
+            failed.append(message.id)
+    _keep(arrivals, ports)
+    for arrival in arrivals:
+        take(arrival, batch)
+    ports.queues.send(list({send.posting: send for send in batch.sends}.values()))
+    for run in batch.starts:
+        start(run, ports)
+    return failed
+
+
+def _open(message: Message, ports: Ports) -> Arrival:
+    body = message.body
+    raw = base64.b64decode(body["body_b64"], validate=True) if "body_b64" in body else ports.vault.get(body["body_at"])
+    return Arrival(
+        message, body["source"], body["account"], body["delivery"], body["received_at"], raw, body.get("body_at", "")
+    )
+
+
+def _keep(arrivals: Sequence[Arrival], ports: Ports) -> None:
+    """The raw bytes of the whole batch, one object: a line a delivery, found by number."""
+    fresh = [arrival for arrival in arrivals if not arrival.vault]
+    if not fresh:
+        return
+    lines = [
+        json.dumps({"delivery": one.delivery, "body_b64": base64.b64encode(one.body).decode()}, sort_keys=True)
+        for one in fresh
+    ]
+    content = "\n".join(lines).encode()
+    day = fresh[0].received[:10]
+    pointer = ports.vault.put(f"events/{day}/{hashlib.sha256(content).hexdigest()[:40]}.jsonl", content)
+    for number, one in enumerate(fresh):
+        one.vault = f"{pointer}#{number}"
+
+
+def raw(ports: Ports, pointer: str) -> bytes:
+    """The bytes of one delivery, from a pointer as event items carry it."""
+    name, _, number = pointer.partition("#")
+    content = ports.vault.get(name)
+    if not number:
+        return content
+    return base64.b64decode(json.loads(content.split(b"\n")[int(number)])["body_b64"])
+
+
+# --- one delivery ------------------------------------------------------------------------------------------------
+def take(arrival: Arrival, batch: Batch) -> None:
+    """Book every event of one delivery; a delivery that cannot be read is one case."""
+    try:
+        reads = systems.source(arrival.source).read(arrival.body)
+    except Verdict as verdict:
+        unread = f"delivery.{arrival.delivery}"
+        record(arrival, batch, Taken(unread, "", "", hashlib.sha256(arrival.body).hexdigest(), ledger.CASE, verdict))
+        return
+    for read in reads:
+        record(arrival, batch, understand(arrival, read, batch))
+
+
+@dataclass
+class Taken:
+    """What an event amounts to: its outcome and, where it made something, the postings or the flow run."""
+
+    event_id: str
+    type: str
+    object_id: str
+    fingerprint: str
+    outcome: str
+    verdict: Verdict | None = None
+    made: Sequence[make.Made] = ()
+    run: Item | None = None
+    guard: Change | None = None
+    writes: Sequence[Write] = ()
+    flow: str = ""
+    doc: Document | None = None
+
+
+def understand(arrival: Arrival, read: Read, batch: Batch) -> Taken:
+    """Decide what one event amounts to. Pure but for the tables; raises nothing."""
+    taken = Taken(read.event_id, read.type, read.object_id, _fingerprint(arrival, read), ledger.MADE)
+    try:
+        _decide(arrival, read, taken, batch.ports)
+    except Ignore as verdict:
+        taken.outcome, taken.verdict = ledger.IGNORED, verdict
+    except Verdict as verdict:
+        taken.outcome, taken.verdict = ledger.CASE, verdict
+    return taken
+
+
+def _fingerprint(arrival: Arrival, read: Read) -> str:
+    """The event's content without what its source declares volatile, so that a redelivery is recognised."""
+    body = json.loads(arrival.body)
+    for path in systems.source(arrival.source).volatile:
+        _drop(body, path.split("."))
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(f"{read.event_id}\n{canonical}".encode()).hexdigest()
+
+
+def _drop(body: Any, path: list[str]) -> None:
+    for name in path[:-1]:
+        body = body.get(name) if isinstance(body, dict) else None
+    if isinstance(body, dict):
+        body.pop(path[-1], None)
+
+
+def _decide(arrival: Arrival, read: Read, taken: Taken, ports: Ports) -> None:
+    source = systems.source(arrival.source)
+    if read.ours:
+        taken.writes = _echo_links(arrival, read)
+        raise Ignore("echo", object=read.object_id)
+    flow = flows.match(arrival.source, read.type)
+    if flow is None:
+        raise Ignore("unknown_type", source=source.name, type=read.type[:80])
+    taken.flow = flow.name
+    doc = render.document(flow.reads, read, arrival.source, arrival.account)
+    documents.prove_totals(doc)
+    taken.doc = doc
+    event = keys.event(arrival.source, arrival.account, read.event_id)
+    origin = make.Origin(event.pk, event.pk[2:], ports.now(), ports.owner, "", ports.region)
+    tell = render.route(flow.tell, "status", doc) if flow.tell else None
+    if flow.in_place:
+        taken.guard = Change(
+            keys.guard_item(doc.kind, make.identity(doc)),
+            set={"version": doc.version, "what": "guard", "event": event.pk},
+            below={"version": doc.version},
+            upsert=True,
+        )
+    if flow.orchestrated:
+        taken.run = new_run(flow, doc, origin, tell)
+    else:
+        step = flow.steps[0]
+        taken.made = [make.make(flow, step, doc, render.route(step.role, doc.kind, doc), origin, tell=tell)]
+
+
+def _echo_links(arrival: Arrival, read: Read) -> list[Write]:
+    """An event about an object that we created: its id is linked (again), nothing is posted."""
+    alias = keys.link_item("customer", keys.object_id(arrival.source, arrival.account, read.object_id))
+    return [Change(alias, set={"what": "link", "find": read.object_id, "echoed": read.event_id}, upsert=True)]
+
+
+def new_run(flow: flows.Flow, doc: Document, origin: make.Origin, tell: str | None, run: int = 1) -> Item:
+    """The item of one run of a multi-step flow: its document, due until the state machine has it."""
+    who = make.identity(doc)
+    key = keys.run_item(flow.name, f"{who}/v{doc.version}", run)
+    amount = documents.total(doc)
+    line = ledger.history_line({}, "NEW", origin.now, origin.by, event=origin.event)
+    return {
+        "pk": key.pk, "sk": key.sk, "what": "run", "v": ledger.SCHEMA, "kind": doc.kind, "flow": flow.name,
+        "state": "NEW", "run": run, "execution": keys.execution_name(flow.name, who, doc.version, run),
+        "source": doc.source, "account": doc.account, "source_id": doc.source_id, "entity": doc.entity,
+        "version": doc.version, "event": origin.event, "correlation": origin.correlation, "region": origin.region,
+        "owner_team": flow.owner, "late": stamp(origin.now + flow.sla), "opened": stamp(origin.now),
+        "updated": stamp(origin.now), "doc": make.pack(doc), "find": doc.source_id, "done": [],
+        "history": [line], "tail": line["hash"], "lines": 1,
+        **({"currency": str(amount.currency), "total": amount.minor} if amount else {}),
+        **({"tell": tell} if tell else {}), **ledger.due(key.pk, origin.now + START_AGAIN),
+    }  # fmt: skip
+
+
+# --- the one transaction -----------------------------------------------------------------------------------------
+def record(arrival: Arrival, batch: Batch, taken: Taken) -> None:
+    """Write event, postings and lane places in one transaction, or find out which duplicate this is."""
+    ports = batch.ports
+    token = ports.token()
+    key = keys.event(arrival.source, arrival.account, taken.event_id)
+    for _ in range(TRIES):
+        writes = _writes(arrival, taken, key, ports, token)
+        try:
+            ports.ledger.write(writes)
+        except Refused as refusal:
+            found = {write.key: seen for write, seen in zip(writes, refusal.seen, strict=True) if seen}
+            event = found.get(key)
+            if event is not None and event.get("token") != token:
+                _again(arrival, taken, event, found, batch)
+                return
+            if event is None:
+                _give_way(taken, refusal, writes)
+                continue
+        batch.sends += [made.send for made in taken.made]
+        batch.starts += [taken.run] if taken.run else []
+        _tell_case(ports, key, taken)
+        return
+    raise RuntimeError("the same event was refused six times")
+
+
+def _writes(arrival: Arrival, taken: Taken, key: Key, ports: Ports, token: str) -> list[Write]:
+    event = event_item(arrival, taken, key, ports, token)
+    writes: list[Write] = [Put(event)]
+    if taken.outcome != ledger.MADE:
+        return [*writes, *taken.writes]
+    for made in taken.made:
+        writes.append(Put(made.put.item | {"token": token}))
+        if made.join:
+            writes.append(made.join)
+        writes += make.aliases([made.put.item.get("number")], made.put.key)
+    if taken.run:
+        writes.append(Put(taken.run | {"token": token}))
+    if taken.guard:
+        writes.append(taken.guard)
+    return writes
+
+
+def event_item(arrival: Arrival, taken: Taken, key: Key, ports: Ports, token: str) -> Item:
+    """The item of one event: what it was, where its bytes are, its one outcome."""
+    now = ports.now()
+    amount = documents.total(taken.doc) if taken.doc is not None else None
+    item: Item = {
+        "pk": key.pk, "sk": key.sk, "what": "event", "v": ledger.SCHEMA, "region": ports.region,
+        "source": arrival.source, "account": arrival.account, "event_id": taken.event_id, "type": taken.type,
+        "delivery": arrival.delivery, "received": arrival.received, "fingerprint": taken.fingerprint,
+        "vault": arrival.vault, "state": taken.outcome, "updated": stamp(now), "opened": stamp(now), "token": token,
+        "day": arrival.received[:10], "at": arrival.received, "kind": "event", "deliveries": 1,
+    }  # fmt: skip
+    item |= {"find": taken.object_id} if taken.object_id else {}
+    item |= {"flow": taken.flow} if taken.flow else {}
+    item |= {"entity": taken.doc.entity} if taken.doc is not None else {}
+    item |= {"currency": str(amount.currency), "total": amount.minor} if amount else {}
+    item |= {"postings": [made.key for made in taken.made]} if taken.made else {}
+    item |= {"run": taken.run["pk"]} if taken.run else {}
+    if taken.verdict is not None:
+        entry = problem(taken.verdict.code)
+        item |= {"code": taken.verdict.code, "facts": {"event": taken.event_id, **taken.verdict.facts}}
+        if taken.outcome == ledger.CASE:
+            item |= {"owner_team": entry.owner, "case": {"opened": stamp(now), "owner": entry.owner}}
+            item |= ledger.due(key.pk, now + CASE_AGAIN)
+    return item
+
+
+def _give_way(taken: Taken, refusal: Refused, writes: Sequence[Write]) -> None:
+    """The event is new, but what it would make is not: old news, a twin of a booked document, or a conflict."""
+    for write, failed, seen in zip(writes, refusal.failed, refusal.seen, strict=True):
+        if not failed:
+            continue
+        if taken.guard is not None and write.key == taken.guard.key:
+            version = (seen or {}).get("version")
+            taken.outcome = ledger.OLD_NEWS if version != taken.guard.set["version"] else ledger.DUPLICATE
+            taken.writes = ()
+            return
+        if isinstance(write, Put) and seen is not None and write.key.pk.startswith(("P#", "F#")):
+            mine = documents.fingerprint(taken.doc) if taken.doc else ""
+            taken.writes = ()
+            if write.key.pk.startswith("F#") or seen.get("fingerprint") == mine:
+                taken.outcome = ledger.DUPLICATE
+            else:
+                taken.outcome = ledger.CASE
+                taken.verdict = NeedsHuman("document_conflict", key=seen.get("key", write.key.pk))
+            return
+
+
+def _again(arrival: Arrival, taken: Taken, event: Item, found: Mapping[Key, Item], batch: Batch) -> None:
+    """The event is known: the same content is a duplicate (and sent again while its posting is NEW), other content
+    a case beside the original, which stands."""
+    ports = batch.ports
+    if event["fingerprint"] == taken.fingerprint:
+        for made in taken.made:
+            posting = found.get(made.put.key)
+            if posting is not None and posting["state"] == ledger.NEW:
+                batch.sends.append(Send.of(posting | {"sends": posting["sends"] + 500}))
+        run = found.get(Key(taken.run["pk"], taken.run["sk"])) if taken.run else None
+        if run is not None and run["state"] == "NEW":
+            batch.starts.append(run)
+        ports.log("duplicate", event=event["pk"])
+        return
+    verdict = NeedsHuman("event_conflict", event=taken.event_id)
+    conflict = Taken(taken.event_id, taken.type, taken.object_id, taken.fingerprint, ledger.CASE, verdict)
+    item = event_item(arrival, conflict, Key(event["pk"], f"X#{taken.fingerprint[:32]}"), ports, ports.token())
+    try:
+        ports.ledger.write([Put(item)])
+    except Refused:
+        return  # this very conflict is known
+    _tell_case(ports, Key(item["pk"], item["sk"]), conflict)
+
+
+def _tell_case(ports: Ports, key: Key, taken: Taken) -> None:
+    if taken.outcome == ledger.CASE and taken.verdict is not None:
+        ports.bus.tell("case.opened", {"event": key.pk, "code": taken.verdict.code})
+    ports.log("taken", event=key.pk, outcome=taken.outcome, code=taken.verdict.code if taken.verdict else "")
+
+
+def start(run: Item, ports: Ports) -> None:
+    """Start the state machine of a run; a lost start is found by the run's due time."""
+    facts = {"flow": run["flow"], "run": [run["pk"], run["sk"]], "correlation": run["correlation"]}
+    ports.machines.start(run["flow"], run["execution"], facts)
+
+
+__all__ = ["EventInstant", "NotYet", "intake", "routing"]

@@ -1,0 +1,431 @@
+"""Post: gates, render, claim, send, read back, book, next of the lane.
+
+One batch of messages from lane queues. The clean path costs two AWS calls a record (claim, book) and two a batch (one
+read for all records, one send of what follows); the batch's slot of the target's budget is taken inside the first claim
+and given back inside the last booking. Nothing is returned to the queue to wait: a record is finished, or booked with a
+due time, and acknowledged.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from tieout import systems
+from tieout.contract import Echo, Target, Work
+from tieout.core import gates, keys, lanes, ledger
+from tieout.core.documents import Status
+from tieout.core.keys import Key
+from tieout.core.ledger import stamp
+from tieout.core.verdicts import Ignore, NeedsHuman, NotYet, TryAgain, Uncertain, Verdict
+from tieout.core.writes import Change, Item, Write
+from tieout.work import render
+from tieout.work.book import CASE_AGAIN, Outcome, book
+from tieout.work.commit import Fenced, View, commit
+from tieout.work.ports import Message, Ports, Send
+
+#: States from which a posting may be claimed; a held one is asked every gate again.
+CLAIMABLE: Final = frozenset({ledger.NEW, ledger.HELD})
+#: Seconds needed after a call for the write that books its answer.
+RECORD_MARGIN: Final = 5
+#: How soon what only waits for its turn is looked at again, should nobody have woken it.
+TURN_AGAIN: Final = timedelta(seconds=90)
+
+
+@dataclass
+class Claimed:
+    """A posting that is ours to send: its item as claimed, the work for the target."""
+
+    item: Item
+    work: Work
+    target: Target
+
+
+@dataclass
+class Slots:
+    """This batch's share of the budget of one target account: taken with the first claim, given back with the last."""
+
+    target: str
+    limit: int
+    owner: str
+    held: bool = False
+
+    def take(self, view: View, now: datetime, lease: timedelta) -> list[Write]:
+        """The write that takes a slot; raises ``NotYet('budget_spent')`` where none is free."""
+        if self.held:
+            return []
+        budget = view.get(keys.budget_item(self.target)) or {}
+        leases = {who: until for who, until in budget.get("leases", {}).items() if until > stamp(now)}
+        if len(leases) >= self.limit:
+            raise NotYet("budget_spent", gate="budget", target=self.target)
+        return [self._write(budget, leases | {self.owner: stamp(now + lease)})]
+
+    def give_back(self, view: View) -> list[Write]:
+        """The write that gives the slot back."""
+        if not self.held:
+            return []
+        budget = view.get(keys.budget_item(self.target)) or {}
+        return [self._write(budget, {who: t for who, t in budget.get("leases", {}).items() if who != self.owner})]
+
+    def _write(self, budget: Item, leases: dict[str, str]) -> Change:
+        return Change(
+            keys.budget_item(self.target),
+            set={"what": "budget", "leases": leases},
+            add={"rev": 1},
+            when={"rev": budget.get("rev")},
+            upsert=True,
+        )
+
+
+@dataclass
+class Batch:
+    """One run of post over the messages of one event."""
+
+    ports: Ports
+    view: View = field(default_factory=dict)
+    sends: list[Send] = field(default_factory=list)
+    slots: dict[str, Slots] = field(default_factory=dict)
+
+    def load(self, bodies: Sequence[Send]) -> None:
+        """Read everything the records' gates look at: one call for the messages that name what they read."""
+        wanted: list[Key] = []
+        for body in bodies:
+            wanted.append(keys.posting_item(body.posting))
+            wanted.append(keys.budget_item(body.target))
+            wanted += [keys.lane_item(body.lane)] if body.lane else []
+            wanted += [Key(*key) for key in body.reads]
+        self.read(wanted)
+        missing = [
+            Key(*key)
+            for body in bodies
+            for key in (self.view.get(keys.posting_item(body.posting)) or {}).get("reads", ())
+            if Key(*key) not in self.view
+        ]
+        if missing:
+            self.read(missing)
+
+    def read(self, wanted: Sequence[Key]) -> None:
+        """Read into the view; what does not exist is remembered as absent."""
+        distinct = list(dict.fromkeys(wanted))
+        self.view.update({key: None for key in distinct})
+        self.view.update(self.ports.ledger.read(distinct))
+
+    def book(self, item: Item, outcome: Outcome) -> None:
+        """Book one outcome and collect what is to be sent."""
+        self.sends += book(self.ports, self.view, item, outcome)
+
+
+def post(messages: Sequence[Message], ports: Ports) -> list[str]:
+    """Work through a batch; ids of the messages that were not understood (their posting stays due)."""
+    batch = Batch(ports)
+    bodies, failed = _bodies(messages)
+    batch.load(bodies)
+    try:
+        together: list[Claimed] = []
+        for position, body in enumerate(bodies):
+            later = [other for other in bodies[position + 1 :] if other.target == body.target]
+            try:
+                claimed = prepare(batch, body)
+                if claimed is None:
+                    continue
+                if claimed.target.batches:
+                    together.append(claimed)
+                else:
+                    finish(batch, [claimed], last=not later)
+            except Fenced as fenced:
+                ports.log("fenced", posting=str(fenced))
+        for target in dict.fromkeys(claimed.item["target"] for claimed in together):
+            finish(batch, [claimed for claimed in together if claimed.item["target"] == target], last=True)
+    finally:
+        _give_back(batch)
+        ports.queues.send(_still_needed(batch))
+    return failed
+
+
+def _bodies(messages: Sequence[Message]) -> tuple[list[Send], list[str]]:
+    bodies: dict[str, Send] = {}
+    failed: list[str] = []
+    for message in messages:
+        try:
+            body = message.body
+            send = Send(
+                system=str(body["target"]).partition(":")[0],
+                posting=body["posting"],
+                target=body["target"],
+                lane=body.get("lane"),
+                reads=body.get("reads", ()),
+                sends=int(body.get("sends", 0)),
+            )
+            bodies.setdefault(send.posting, send)
+        except (KeyError, TypeError, ValueError):
+            failed.append(message.id)
+    return list(bodies.values()), failed
+
+
+def _still_needed(batch: Batch) -> list[Send]:
+    """What was to be sent, less what this very batch has finished meanwhile."""
+    finished = {item["key"] for item in batch.view.values() if item and item.get("state") in ledger.TERMINAL}
+    return list({send.posting: send for send in batch.sends if send.posting not in finished}.values())
+
+
+def _give_back(batch: Batch) -> None:
+    """Give back slots that no booking gave back (the last record was held, or a call failed)."""
+    for slots in batch.slots.values():
+        if slots.held:
+            _release(batch, slots)
+
+
+def _release(batch: Batch, slots: Slots) -> None:
+    try:
+        commit(batch.ports.ledger, batch.view, "", slots.give_back)
+    except TryAgain:
+        batch.ports.log("slot_left_to_expire", target=slots.target)
+    slots.held = False
+
+
+# --- before the call ---------------------------------------------------------------------------------------------
+def prepare(batch: Batch, body: Send) -> Claimed | None:
+    """Ask the gates, render and claim; ``None`` where there is nothing to send now (booked, or somebody else's)."""
+    item = batch.view.get(keys.posting_item(body.posting))
+    if item is None or item["state"] not in CLAIMABLE:
+        batch.ports.log("nothing_to_post", posting=body.posting, state=(item or {}).get("state", "absent"))
+        return None
+    _load_lane(batch, item)
+    target = systems.target(item["target"].partition(":")[0])
+    if _superseded(batch, item):
+        return None
+    try:
+        gates.ask(_scene(batch, item))
+        rendered = render.render(batch.ports, batch.view, item, target)
+        return claim(batch, item, target, rendered)
+    except Verdict as verdict:
+        hold(batch, item, verdict)
+        return None
+
+
+def _load_lane(batch: Batch, item: Item) -> None:
+    key = keys.lane_item(item["lane"]) if item.get("lane") else None
+    if key is not None and key not in batch.view:
+        batch.read([key])
+
+
+def _superseded(batch: Batch, item: Item) -> bool:
+    """A status that a newer one stands behind need not be sent any more."""
+    lane = batch.view.get(keys.lane_item(item.get("lane", "")))
+    if item["kind"] != Status.kind or lane is None or lanes.head(lane) != item["key"] or len(lane["queue"]) < 2:
+        return False
+    batch.book(item, Outcome(ledger.SUPERSEDED, note={"by": lane["queue"][1]}))
+    return True
+
+
+def _scene(batch: Batch, item: Item) -> gates.Scene:
+    return gates.Scene(
+        posting=item,
+        lane=batch.view.get(keys.lane_item(item["lane"])) if item.get("lane") else None,
+        reads={Key(*key): batch.view.get(Key(*key)) for key in item.get("reads", ())},
+        budget=batch.view.get(keys.budget_item(item["target"])),
+        now=batch.ports.now(),
+        region=batch.ports.region,
+        period=render.period(item, batch.ports.now()),
+    )
+
+
+def hold(batch: Batch, item: Item, verdict: Verdict) -> None:
+    """Book that a posting does not go now. A repeated *not yet* adds no line."""
+    now = batch.ports.now()
+    if verdict.code == "behind":
+        return  # NEW and in its place: the booking of the head, or the lane's own due time, wakes it
+    if isinstance(verdict, NotYet | TryAgain) and item["state"] == ledger.HELD and item.get("code") == verdict.code:
+        batch.ports.ledger.write([postpone(item, now + _again(verdict, item, now))])
+        return
+    if isinstance(verdict, NeedsHuman):
+        batch.book(item, Outcome(ledger.REFUSED, verdict, due_at=now + CASE_AGAIN))
+        return
+    aside = verdict.facts.get("gate") == "parent" and verdict.code == "parent_missing"
+    batch.book(
+        item,
+        Outcome(
+            ledger.HELD,
+            verdict,
+            due_at=now + _again(verdict, item, now),
+            aside=aside,
+            set={"hold": dict(verdict.facts), "aside": aside},
+        ),
+    )
+
+
+def postpone(item: Item, at: datetime) -> Change:
+    """Look again later; no line of history."""
+    return Change(
+        Key(item["pk"], item["sk"]),
+        set=ledger.due(item["pk"], at),
+        add={"looks": 1},
+        when={"state": item["state"], "tail": item["tail"]},
+    )
+
+
+def _again(verdict: Verdict, item: Item, now: datetime) -> timedelta:
+    until = verdict.facts.get("until")
+    if until:
+        return max(ledger.instant(until) - now, timedelta(seconds=1))
+    after = verdict.facts.get("after")
+    if after:
+        return timedelta(seconds=int(after))
+    return ledger.backoff(int(item.get("looks", 0)) + int(item.get("attempts", 0)), item["key"], least=20)
+
+
+# --- the claim ---------------------------------------------------------------------------------------------------
+def claim(batch: Batch, item: Item, target: Target, rendered: render.Rendered) -> Claimed:
+    """Claim the posting with its intent: one conditional write on posting, lane and, for the first, the budget.
+
+    Raises ``Fenced`` where somebody else has it, ``NotYet`` where it is no longer the head or no slot is free.
+    """
+    ports = batch.ports
+    if ports.remaining() < target.quiet.client_timeout + RECORD_MARGIN:
+        raise TryAgain("deadline_near", after=1)
+    now, token = ports.now(), ports.token()
+    lease = timedelta(seconds=ports.function_timeout + 10)
+    expected = (item["state"], item["epoch"], item["tail"])
+    pk = Key(item["pk"], item["sk"])
+    slots = batch.slots.setdefault(item["target"], Slots(item["target"], target.budget.concurrency, ports.owner))
+    taking = not slots.held
+    intent = {
+        "epoch": item["epoch"] + 1,
+        "attempts": item["attempts"] + 1,
+        "owner": ports.owner,
+        "lease": stamp(now + lease),
+        "payload": zlib.compress(rendered.payload, 6),
+        "mapping": rendered.mapping,
+        "since": stamp(now),
+        **({"batch": f"{ports.owner}-{stamp(now)}".replace(":", "").replace(".", "")} if target.batches else {}),
+    }
+
+    def compose(seen: View) -> list[Write]:
+        found = seen.get(pk)
+        if found is None or (found["state"], found["epoch"], found["tail"]) != expected:
+            raise Fenced(item["key"])
+        lane = seen.get(keys.lane_item(item["lane"])) if item.get("lane") else None
+        if item.get("lane") and lanes.head(lane) != item["key"]:
+            raise NotYet("behind", gate="lane", head=lanes.head(lane) or "nothing")
+        moved = ledger.move(
+            found, ledger.SENDING, now, ports.owner, token, due_at=now + lease, set=intent,
+            remove=("code", "facts", "hold", "case", "looks", "aside"), epoch=intent["epoch"], ref=item["ref"],
+            mapping=rendered.mapping, sha256=rendered.sha256,
+        )  # fmt: skip
+        held = [lanes.hold_head(lane, item["key"], intent["epoch"])] if lane else []
+        return [*moved, *held, *slots.take(seen, now, lease)]
+
+    commit(ports.ledger, batch.view, token, compose)
+    slots.held = slots.held or taking
+    claimed = batch.view[pk]
+    assert claimed is not None
+    return Claimed(claimed, work_of(claimed, now), target)
+
+
+def work_of(item: Item, now: datetime, *, looking: bool = False) -> Work:
+    """A posting as its target sees it."""
+    return Work(
+        key=item["key"],
+        kind=item["kind"],
+        action=item["action"],
+        ref=item["ref"],
+        entity=item["entity"],
+        account=item["target"].partition(":")[2],
+        currency=item.get("currency"),
+        total=item.get("total"),
+        payload=zlib.decompress(item["payload"]),
+        now=now,
+        since=ledger.instant(item["since"]) if looking and item.get("since") else None,
+        batch=item.get("batch"),
+    )
+
+
+# --- the call and what came of it --------------------------------------------------------------------------------
+def finish(batch: Batch, claimed: Sequence[Claimed], *, last: bool) -> None:
+    """Call the target for what was claimed and book each answer; the last booking gives the budget's slot back."""
+    ports, target = batch.ports, claimed[0].target
+    account = claimed[0].work.account
+    echoes: Sequence[Echo | None] = ()
+    failure: Verdict | None = None
+    try:
+        if ports.remaining() < target.quiet.client_timeout + RECORD_MARGIN:
+            raise TryAgain("deadline_near", after=1)
+        echoes = target.send(ports.wire(target, account), [one.work for one in claimed])
+    except Verdict as verdict:
+        failure = verdict
+    for position, one in enumerate(claimed):
+        outcome = (
+            failed(one, failure, ports.now())
+            if failure is not None
+            else succeeded(one, echoes[position], ports.now())
+        )
+        slots = batch.slots[one.item["target"]]
+        giving = last and position == len(claimed) - 1
+        try:
+            if giving:
+                outcome.extra = slots.give_back
+            batch.book(one.item, outcome)
+            slots.held = slots.held and not giving
+            if failure is not None:
+                _pause(batch, one.item["target"], failure)
+        except Fenced as fenced:
+            ports.log("fenced_after_call", posting=str(fenced), to=outcome.to)
+
+
+def succeeded(one: Claimed, echo: Echo | None, now: datetime) -> Outcome:
+    """What an answered call becomes: POSTED where the target shows our document, DELIVERED where it answers later."""
+    if echo is None:
+        due_at = now + timedelta(seconds=one.target.ack_due)
+        return Outcome(ledger.DELIVERED, due_at=due_at, note={"batch": one.item.get("batch")})
+    difference = differs(one.item, one.target, echo)
+    if difference:
+        verdict = Uncertain("target_echo_differs", difference, difference=difference)
+        return failed(one, verdict, now)
+    return Outcome(ledger.POSTED, echo=echo)
+
+
+def differs(item: Item, target: Target, echo: Echo) -> str:
+    """How the target's document differs from ours in what the action says it must echo; empty where it does not."""
+    shown: dict[str, Any] = {"ref": echo.ref, "currency": echo.currency, "total": echo.total}
+    ours: dict[str, Any] = {"ref": item["ref"], "currency": item.get("currency"), "total": item.get("total")}
+    names = target.actions[item["kind"], item["action"]].echo
+    return "; ".join(f"{name}: {shown[name]} there, {ours[name]} here" for name in names if shown[name] != ours[name])
+
+
+def failed(one: Claimed, verdict: Verdict, now: datetime) -> Outcome:
+    """What a failed call becomes, by its verdict's class alone."""
+    item = one.item
+    match verdict:
+        case Uncertain():
+            due_at = now + timedelta(seconds=one.target.quiet.period)
+            return Outcome(ledger.IN_DOUBT, verdict, due_at=due_at, set={"since": stamp(now)})
+        case TryAgain():
+            return Outcome(ledger.NEW, verdict, due_at=now + _again(verdict, item, now))
+        case NotYet():
+            return Outcome(
+                ledger.HELD, verdict, due_at=now + _again(verdict, item, now), set={"hold": dict(verdict.facts)}
+            )
+        case Ignore():
+            raise TypeError(f"{verdict.code}: a target cannot be ignored")
+        case _:
+            return Outcome(ledger.REFUSED, verdict, due_at=now + CASE_AGAIN)
+
+
+def _pause(batch: Batch, target: str, verdict: Verdict) -> None:
+    """A target that asks for a pause gets it from everybody: the pause is written where every batch looks."""
+    after = verdict.facts.get("after")
+    if not isinstance(verdict, TryAgain) or not after or verdict.code == "deadline_near":
+        return
+    until = stamp(batch.ports.now() + timedelta(seconds=int(after)))
+    key = keys.budget_item(target)
+
+    def compose(seen: View) -> list[Write]:
+        budget = seen.get(key) or {}
+        later = max(until, budget.get("paused_until", ""))
+        return [Change(key, set={"paused_until": later}, add={"rev": 1}, when={"rev": budget.get("rev")}, upsert=True)]
+
+    commit(batch.ports.ledger, batch.view, "", compose)
+
