@@ -238,14 +238,10 @@ def render(generators: Mapping[str, Callable[[], Files]] = GENERATORS) -> dict[s
     return files
 
 
-def differences(
-    root: Path = ROOT, generators: Mapping[str, Callable[[], Files]] = GENERATORS
-) -> dict[str, str | None]:
+def differences(root: Path = ROOT, generators: Mapping[str, Callable[[], Files]] = GENERATORS) -> dict[str, str | None]:
     """What would change under ``root``: path to its new text, or to None where the file is to go."""
     fresh = render(generators)
-    changed: dict[str, str | None] = {
-        path: text for path, text in fresh.items() if _read(root / path) != text
-    }
+    changed: dict[str, str | None] = {path: text for path, text in fresh.items() if _read(root / path) != text}
     for pattern in generators:
         for found in root.glob(pattern):
             if (path := found.relative_to(root).as_posix()) not in fresh:
@@ -266,7 +262,9 @@ def main(arguments: list[str] | None = None) -> int:
     for path, text in sorted(changed.items()):
         if check:
             before, after = (_read(ROOT / path) or "").splitlines(), (text or "").splitlines()
-            print("\n".join(difflib.unified_diff(before, after, f"{path} (committed)", f"{path} (derived)", lineterm="")))
+            print(
+                "\n".join(difflib.unified_diff(before, after, f"{path} (committed)", f"{path} (derived)", lineterm=""))
+            )
         elif text is None:
             (ROOT / path).unlink()
         else:

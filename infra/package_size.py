@@ -27,9 +27,8 @@ def main(build: Path) -> int:
     for folder in sorted(path for path in build.iterdir() if path.is_dir()):
         unpacked, packed = sizes(folder)
         bytecode = sum(1 for _ in folder.rglob("*.pyc"))
-        print(
-            f"{folder.name:24} {packed / MEGABYTE:7.2f} MB zipped {unpacked / MEGABYTE:8.2f} MB unpacked, {bytecode} .pyc"
-        )
+        size = f"{packed / MEGABYTE:7.2f} MB zipped {unpacked / MEGABYTE:8.2f} MB unpacked"
+        print(f"{folder.name:24} {size}, {bytecode} .pyc")
     return 0
 
 
