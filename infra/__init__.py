@@ -1,1 +1,4 @@
-"""Everything around the product: derived files, own lint rules, the local world. The product never imports it."""
+"""What the deployment is made of besides functions: state machines, environments, and the local world.
+
+Nothing in here is imported by the product.
+"""
