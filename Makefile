@@ -43,7 +43,7 @@ accept: .venv/.ready ## rewrites the expectations of the mapping examples; the d
 	$(BIN)/python -m infra.accept
 
 build: .venv/.ready .venv-sam/.ready ## packages functions and layer with sam build, and says how large they are
-	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON="$(CURDIR)/$(BIN)/python" $(SAM) build --parallel $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON="$(CURDIR)/$(BIN)/python" $(SAM) build $(ARGS)
 	@$(BIN)/python -m infra.package_size .aws-sam/build
 
 format: .venv/.ready ## ruff puts imports and lines in order

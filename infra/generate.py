@@ -12,7 +12,7 @@ import difflib
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from tieout import flows, systems
@@ -35,7 +35,8 @@ def machines() -> Files:
 def template() -> Files:
     """The blocks of `template.yaml` that follow from the systems and the flows; the rest of it stays as it is."""
     source = (ROOT / "template.yaml").read_text(encoding="utf-8")
-    return {"template.yaml": fill(source, blocks(systems.SOURCES, systems.TARGETS, sorted(flows.machines())))}
+    several_steps = [flow.name for flow in flows.FLOWS if flow.orchestrated]
+    return {"template.yaml": fill(source, blocks(systems.SOURCES, systems.TARGETS, several_steps))}
 
 
 GENERATORS: dict[str, Callable[[], Files]] = {
@@ -93,8 +94,8 @@ def _id(name: str) -> str:
     return "".join(part.capitalize() for part in re.split(r"[-_]", name))
 
 
-def _items(values: object) -> str:
-    return "\n".join(f"- {value}" for value in values)  # type: ignore[attr-defined]
+def _items(values: Iterable[str]) -> str:
+    return "\n".join(f"- {value}" for value in values)
 
 
 def _object(values: Mapping[str, str]) -> str:
