@@ -1,0 +1,117 @@
+"""Ways in which a sandbox can be told to misbehave, as the vendors do.
+
+A ``Fault`` matches ``METHOD /system/account/path`` by regular expression, skips its first ``after`` matches, then
+strikes ``times`` times (0: always). What each kind does:
+
+=====================  ============================================================================================
+``commit_then_drop``   the work is done, then the socket closes without an answer
+``drop_before``        the socket closes, nothing was done
+``timeout_after_commit``  the work is done, then silence for ``seconds`` real seconds, then the socket closes
+``late_commit``        the socket closes at once; the work is done ``seconds`` of world time later
+``truncated``          the work is done; half of the announced body arrives (an empty body: the socket closes)
+``rate_limit``         429 with ``Retry-After: retry_after``; nothing was done
+``concurrency_429``    the vendor's own answer to too many calls at once; nothing was done
+``closed_period``      the vendor's own refusal of a date in a closed period
+``ok_with_errors``     200 with an error inside; nothing was done
+``html_500``           500 with a page of a load balancer; done first if ``committed``
+``unavailable``        503 for ``seconds`` of world time from its first strike; done first if ``committed``
+``stale_token``        every token in use stops being valid, so that this call gets 401
+``slow``               ``seconds`` real seconds pass while the call is in work; then the normal answer
+=====================  ============================================================================================
+
+On the file drop of the legacy ERP (``DROP /legacy/acme/out/<file>``) only these have a meaning: ``drop_before``
+(the file is never seen), ``commit_then_drop`` (booked, never acknowledged), ``late_commit`` (``seconds`` later than
+usual), ``truncated`` (half an acknowledgement).
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from infra.local.sandbox.agenda import Clock
+
+KINDS = frozenset({
+    "commit_then_drop", "drop_before", "timeout_after_commit", "late_commit", "truncated", "rate_limit",
+    "concurrency_429", "closed_period", "ok_with_errors", "html_500", "unavailable", "stale_token", "slow",
+})  # fmt: skip
+
+
+@dataclass
+class Fault:
+    """One order to misbehave; see the table of the module. Raises ValueError for a kind that does not exist."""
+
+    kind: str
+    match: str = ".*"
+    times: int = 1
+    after: int = 0
+    args: Mapping[str, Any] = field(default_factory=dict)
+    seen: int = 0
+    struck: int = 0
+    since: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"no fault is called {self.kind!r}; there are {', '.join(sorted(KINDS))}")
+        re.compile(self.match)
+
+    def number(self, name: str, default: float) -> float:
+        """A numeric argument (seconds)."""
+        return float(self.args.get(name, default))
+
+    def describe(self) -> dict[str, Any]:
+        """For the command line."""
+        return {
+            "kind": self.kind, "match": self.match, "times": self.times, "after": self.after,
+            "args": dict(self.args), "seen": self.seen, "struck": self.struck,
+        }  # fmt: skip
+
+    def strikes(self, line: str, now: datetime) -> bool:
+        """Whether it strikes this call; counts."""
+        if self.kind == "unavailable" and self.since is not None:
+            # an outage is over by the clock, not by the number of calls that met it
+            return bool(re.search(self.match, line)) and now < self.since + timedelta(
+                seconds=self.number("seconds", 60)
+            )
+        if (self.times and self.struck >= self.times) or not re.search(self.match, line):
+            return False
+        self.seen += 1
+        if self.seen <= self.after:
+            return False
+        self.struck += 1
+        self.since = self.since or now
+        return True
+
+
+class Faults:
+    """The orders in force, first one first. Safe to use from several threads."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._orders: list[Fault] = []
+
+    def add(self, fault: Fault) -> Fault:
+        """Give an order; the same object tells later how often it struck."""
+        with self._lock:
+            self._orders.append(fault)
+        return fault
+
+    def clear(self) -> None:
+        """Behave again."""
+        with self._lock:
+            self._orders.clear()
+
+    def take(self, line: str) -> Fault | None:
+        """The fault that strikes ``METHOD /path`` now, or None; at most one a call."""
+        with self._lock:
+            return next((order for order in self._orders if order.strikes(line, self._clock())), None)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """All orders with their counts."""
+        with self._lock:
+            return [order.describe() for order in self._orders]
