@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from infra import orchestration
 from tieout import flows, systems
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,7 +29,7 @@ def machines() -> Files:
     """One state machine definition (Amazon States Language) for each flow of several steps."""
     return {
         f"infra/machines/{name}.asl.json": json.dumps(definition, indent=2, ensure_ascii=False) + "\n"
-        for name, definition in sorted(flows.machines().items())
+        for name, definition in sorted(orchestration.machines().items())
     }
 
 
