@@ -247,9 +247,7 @@ class _Reader:
         self.kind = makes if makes in KINDS else None
         scope = {**ROOTS, **self._extra_roots(header.get("scope"))}
         model = KINDS[self.kind] if self.kind else None
-        found = (
-            self._rules(header["fields"], scope, model, filled=_ORIGIN_FIELDS) if "fields" in header else ()
-        )
+        found = self._rules(header["fields"], scope, model, filled=_ORIGIN_FIELDS) if "fields" in header else ()
         self.check.finish()
         return _Writer(name, scope, found, self.kind is None, self.functions).build(
             version=version, owner=owner, makes=makes, means=means, kind=self.kind
@@ -260,9 +258,7 @@ class _Reader:
             return {}
         extra: dict[str, Shape] = {}
         for root, child in self.check.fields(node, "scope", _Anything()).items():
-            shapes = {"any": RAW, "text": TEXT} | {
-                kind: Shape(model, absent=False) for kind, model in KINDS.items()
-            }
+            shapes = {"any": RAW, "text": TEXT} | {kind: Shape(model, absent=False) for kind, model in KINDS.items()}
             if not isinstance(child.value, str) or child.value not in shapes:
                 self.check.wrong(child, f"scope {root!r} must be one of {', '.join(shapes)}")
             else:
@@ -324,9 +320,7 @@ class _Reader:
             shape = known[step]
         return shape.type if isinstance(shape.type, type) and issubclass(shape.type, Part) else None
 
-    def _rule(
-        self, field: str, node: Node, scope: Mapping[str, Shape], model: type[Part] | None
-    ) -> _Rule | None:
+    def _rule(self, field: str, node: Node, scope: Mapping[str, Shape], model: type[Part] | None) -> _Rule | None:
         if not isinstance(node.value, dict):
             self.check.wrong(node, f"{field!r} needs a rule, e.g. {{from: path}}")
             return None
@@ -343,9 +337,7 @@ class _Reader:
             self.check.wrong(said["optional"], "'optional' is true or false")
         if optional and missing and verb != "lookup":
             self.check.wrong(said["optional"], f"{field!r} cannot be both optional and stop with {missing!r}")
-        rule = _Rule(
-            field, verb, node.line, self.check.text(said, "means"), _spell(said, verb), missing, optional
-        )
+        rule = _Rule(field, verb, node.line, self.check.text(said, "means"), _spell(said, verb), missing, optional)
         getattr(self, "_read_" + verb)(rule, said, scope, model)
         return rule
 
@@ -405,32 +397,22 @@ class _Reader:
         parts.append(node.value[end:])
         return tuple(part for part in parts if part != "")
 
-    def _read_from(
-        self, rule: _Rule, said: Mapping[str, Node], scope: Mapping[str, Shape], model: Any
-    ) -> None:
+    def _read_from(self, rule: _Rule, said: Mapping[str, Node], scope: Mapping[str, Shape], model: Any) -> None:
         rule.path = self._leaf(said["from"], scope)
 
-    def _read_const(
-        self, rule: _Rule, said: Mapping[str, Node], scope: Mapping[str, Shape], model: Any
-    ) -> None:
+    def _read_const(self, rule: _Rule, said: Mapping[str, Node], scope: Mapping[str, Shape], model: Any) -> None:
         value = said["const"].value
         if value is None or not isinstance(value, (str, int, bool, Decimal)):
             self.check.wrong(said["const"], "'const' is text, a number or true/false")
         rule.const = value
 
-    def _read_text(
-        self, rule: _Rule, said: Mapping[str, Node], scope: Mapping[str, Shape], model: Any
-    ) -> None:
+    def _read_text(self, rule: _Rule, said: Mapping[str, Node], scope: Mapping[str, Shape], model: Any) -> None:
         rule.parts = self._template(said["text"], scope)
 
-    def _read_lookup(
-        self, rule: _Rule, said: Mapping[str, Node], scope: Mapping[str, Shape], model: Any
-    ) -> None:
+    def _read_lookup(self, rule: _Rule, said: Mapping[str, Node], scope: Mapping[str, Shape], model: Any) -> None:
         rule.table = self.check.text(said, "lookup")
         if rule.table and rule.table not in self.tables:
-            self.check.wrong(
-                said["lookup"], f"unknown table {rule.table!r}{suggest(rule.table, self.tables)}"
-            )
+            self.check.wrong(said["lookup"], f"unknown table {rule.table!r}{suggest(rule.table, self.tables)}")
         if not rule.missing:
             self.check.wrong(said["lookup"], "a lookup needs 'missing: code': nothing falls back in silence")
         rule.take = self.check.text(said, "take") or VALUE
@@ -451,9 +433,7 @@ class _Reader:
             if rule.on and not (isinstance(rule.on.shape.type, type) and issubclass(rule.on.shape.type, Day)):
                 self.check.wrong(said["on"], f"'on' is a day of a document, {rule.on.text!r} is not")
 
-    def _read_each(
-        self, rule: _Rule, said: Mapping[str, Node], scope: Mapping[str, Shape], model: Any
-    ) -> None:
+    def _read_each(self, rule: _Rule, said: Mapping[str, Node], scope: Mapping[str, Shape], model: Any) -> None:
         rule.path = self._path(said["each"], scope)
         if rule.path is not None and not rule.path.shape.raw and not rule.path.shape.many:
             self.check.wrong(said["each"], f"{rule.path.text!r} is not a list")
@@ -468,9 +448,7 @@ class _Reader:
         item = RAW if rule.path is None else Shape(rule.path.shape.type, absent=False)
         rule.inner = self._rules(said["fields"], {**scope, rule.name: RAW if item.raw else item}, model)
 
-    def _read_call(
-        self, rule: _Rule, said: Mapping[str, Node], scope: Mapping[str, Shape], model: Any
-    ) -> None:
+    def _read_call(self, rule: _Rule, said: Mapping[str, Node], scope: Mapping[str, Shape], model: Any) -> None:
         rule.function = self.check.text(said, "call")
         function = self.functions.get(rule.function)
         if function is None:
@@ -565,9 +543,7 @@ class _Writer:
             self._function(mode, head, sorted(roots))  # type: ignore[arg-type]
         source = "\n".join(self.lines) + "\n"
         space = self._space()
-        exec(
-            compile(source, f"<mapping {self.name}>", "exec"), space
-        )  # every name in it is checked or quoted
+        exec(compile(source, f"<mapping {self.name}>", "exec"), space)  # every name in it is checked or quoted
         return CompiledMapping(
             name=self.name,
             version=version,
@@ -597,9 +573,7 @@ class _Writer:
             "plainly": _plainly,
             "spelled": _spelled,
             "rowed": _rowed,
-            **{
-                f"f_{name}": self.functions[name] for name in {rule.function for rule, _ in self.flat} if name
-            },
+            **{f"f_{name}": self.functions[name] for name in {rule.function for rule, _ in self.flat} if name},
             **self.consts,
         }
 
@@ -731,9 +705,7 @@ class _Writer:
         values = [self._read(path, scope) for path in paths]
         inside = self._guard(rule, values, paths)
         names = iter(name for name, _ in values)
-        texts = [
-            repr(part) if isinstance(part, str) else self._as_text(next(names), part) for part in rule.parts
-        ]
+        texts = [repr(part) if isinstance(part, str) else self._as_text(next(names), part) for part in rule.parts]
         code = " + ".join(texts) if texts else "''"
         return code, {path.text: name for path, (name, _) in zip(paths, values, strict=True)}, inside
 
@@ -810,9 +782,7 @@ class _Writer:
         elements, element, index = self._new("l"), self._new("e"), self._new("i")
         self._say(f"{elements} = []")
         traced = self.mode == "traced"
-        walk = (
-            f"for {index}, v_{rule.name} in enumerate({name}):" if traced else f"for v_{rule.name} in {name}:"
-        )
+        walk = f"for {index}, v_{rule.name} in enumerate({name}):" if traced else f"for v_{rule.name} in {name}:"
         outer = self._new("o")
         shadowed = rule.name in scope
         if shadowed:
@@ -904,7 +874,7 @@ def _unmapped(mapping: str) -> Callable[[str, str, str, str, View], NotYet]:
             code,
             f"mapping {mapping}: {field} finds no row for {key!r} in {table}",
             gate="parent" if table in GIVEN else "tables",
-            what=f"{table}/{key}",
+            what=key,
             mapping=mapping,
             field=field,
             table=table,
@@ -922,9 +892,7 @@ def _plainly(value: Any) -> Any:
     if isinstance(value, (Day, EventInstant)):
         return value.iso
     if isinstance(value, (Money, float)):
-        raise TypeError(
-            f"a {type(value).__name__} cannot go into a payload; return text, a Decimal or minor units"
-        )
+        raise TypeError(f"a {type(value).__name__} cannot go into a payload; return text, a Decimal or minor units")
     return value
 
 
@@ -932,9 +900,7 @@ def _spelled(value: Any) -> str:
     """A value inside a text or as a key."""
     if isinstance(value, Decimal):
         return format(value, "f")
-    if isinstance(value, (str, Day, EventInstant)) or (
-        isinstance(value, int) and not isinstance(value, bool)
-    ):
+    if isinstance(value, (str, Day, EventInstant)) or (isinstance(value, int) and not isinstance(value, bool)):
         return str(value)
     raise NeedsHuman(
         "mapping_value_missing", f"{type(value).__name__} where text is needed", mapping="", field="", path=""

@@ -1,0 +1,321 @@
+"""Governed reference data: YAML files with an owner, a version and effective dates, loaded strictly.
+
+One file a table. A lookup table lists rows with a ``key``, optionally ``entity`` and ``target`` (the rows for
+one of them only), ``from`` and ``until`` (effective days, inclusive), and the declared columns. ``routes`` and
+``calendars`` have shapes of their own. A typo, an overlap, an ambiguous route or a reference to an entity that
+does not exist is an error with file and line, and nothing loads.
+
+`load` gives the tables of this release, read once; what a posting looks into is a `View` of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from calendar import monthrange
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from tieout.core.clocks import Calendar, Period, PeriodState, PostingDate, time_zone
+from tieout.core.lookup import VALUE, Cell, Row, Table, View
+from tieout.core.money import EXPONENTS
+from tieout.core.nodes import Check, GovernanceError, Mistake, Node, from_yaml, suggest
+from tieout.core.routing import Decision, Route, ambiguities, decide
+from tieout.core.verdicts import NeedsHuman, NotYet
+
+HOME: Final = Path(__file__).parent
+
+_HEADER = ("table", "version", "owner", "means", "columns", "rows")
+_ROW = ("key", "entity", "target", "from", "until", "why")
+_ROUTE = ("role", "entity", "kind", "product_line", "from", "until", "to", "why")
+_PERIODS = ("entity", "first", "last", "states", "why")
+_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
+    "text": (str,),
+    "whole": (int,),
+    "number": (int, Decimal),
+    "truth": (bool,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """One of our legal entities."""
+
+    code: str
+    company: str
+    currency: str
+    zone: str
+    country: str
+
+
+class Tables:
+    """All governed tables of a release. `table` rows go by `View`; the rest has a question of its own."""
+
+    def __init__(
+        self, tables: Mapping[str, Table], routes: tuple[Route, ...], calendars: Mapping[str, Calendar], version: str
+    ) -> None:
+        self.tables = tables
+        self.routes = routes
+        self.calendars = calendars
+        self.version = version
+        """Hash over all files: what a posting records as the tables it was decided by."""
+        self.entities: Mapping[str, Entity] = {
+            row.key: Entity(
+                row.key,
+                str(row.cells["company"]),
+                str(row.cells["currency"]),
+                str(row.cells["zone"]),
+                str(row.cells["country"]),
+            )
+            for row in tables["entities"].rows
+        }
+
+    def columns(self) -> dict[str, frozenset[str]]:
+        """Every lookup table and its columns: what mappings are checked against."""
+        return {name: table.columns for name, table in self.tables.items()}
+
+    def view(
+        self,
+        on: date,
+        *,
+        entity: str | None = None,
+        target: str | None = None,
+        given: Mapping[str, Mapping[str, Cell]] | None = None,
+    ) -> View:
+        """The tables as one posting sees them; `target` is a system's name."""
+        return View(self.tables, on=on, entity=entity, target=target, given=given)
+
+    def entity(self, code: str) -> Entity:
+        """One of our legal entities; `NeedsHuman` ``unknown_entity`` when there is none of that code."""
+        if code not in self.entities:
+            raise NeedsHuman("unknown_entity", f"no entity {code!r}", entity=code, source="", account="")
+        return self.entities[code]
+
+    def entity_of(self, source: str, account: str, on: date) -> Entity:
+        """The entity that sells through a source's account; ``unknown_entity`` when the table has no row."""
+        hit = self.tables["source_accounts"].lookup(f"{source}:{account}", on)
+        if hit is None:
+            raise NeedsHuman("unknown_entity", f"no row for {source}:{account}", source=source, account=account)
+        return self.entity(str(hit.cell()))
+
+    def route(
+        self, *, entity: str, kind: str, on: date, role: str = "erp", product_line: str | None = None
+    ) -> Decision:
+        """Which target account takes a document, and why; ``no_route`` when no row holds."""
+        return decide(self.routes, entity=entity, kind=kind, on=on, role=role, product_line=product_line)
+
+    def period(self, entity: str, posting_date: PostingDate) -> Period:
+        """The entity's accounting period of a posting date; `NotYet` ``period_not_in_calendar`` when none."""
+        calendar = self.calendars.get(entity)
+        if calendar is None:
+            raise NotYet("period_not_in_calendar", entity=entity, posting_date=posting_date.iso, gate="period")
+        return calendar.period_of(posting_date)
+
+
+@lru_cache(maxsize=4)
+def load(home: Path = HOME) -> Tables:
+    """The tables of a folder, checked; raises `GovernanceError` with every mistake of every file."""
+    mistakes: list[Mistake] = []
+    tables: dict[str, Table] = {}
+    routes: tuple[Route, ...] = ()
+    periods: list[tuple[str, list[Period], int]] = []
+    seals = []
+    for path in sorted(home.glob("*.yaml")):
+        data = path.read_bytes()
+        seal = hashlib.sha256(data).hexdigest()
+        seals.append(f"{path.name} {seal}")
+        check = Check(path.name)
+        try:
+            node = read(data, check)
+            header = _header(check, node, path.stem)
+            if path.stem == "routes":
+                routes = _routes(check, header)
+            elif path.stem == "calendars":
+                periods = list(_calendars(check, header))
+            else:
+                tables[path.stem] = _table(check, header, seal)
+            check.finish()
+        except GovernanceError as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise GovernanceError(mistakes)
+    calendars = _whole(tables, routes, periods)
+    return Tables(tables, routes, calendars, hashlib.sha256("\n".join(seals).encode()).hexdigest()[:12])
+
+
+def read(data: bytes, check: Check) -> Node:
+    """A YAML file as a node tree under our strict reading; `GovernanceError` when it is not YAML."""
+    try:
+        composed = yaml.compose(data.decode("utf-8"), Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        check.wrong(mark.line + 1 if mark else 1, f"not YAML: {getattr(error, 'problem', None) or error}")
+        composed = None
+    if composed is None:
+        check.wrong(1, "the file is empty or cannot be read")
+        check.finish()
+    node = from_yaml(composed, check)
+    check.finish()
+    return node
+
+
+def _header(check: Check, node: Node, stem: str) -> Mapping[str, Node]:
+    header = check.fields(node, "a table", _HEADER, ("table", "version", "owner", "means", "rows"))
+    if check.text(header, "table") not in ("", stem):
+        check.wrong(header["table"], f"table {header['table'].value!r} must be in a file of its own name")
+    return header
+
+
+def _table(check: Check, header: Mapping[str, Node], seal: str) -> Table:
+    columns = _columns(check, header)
+    rows = [_row(check, node, columns) for node in check.items(header, "rows")]
+    check.finish()
+    try:
+        return Table(
+            check.text(header, "table"),
+            rows,
+            owner=check.text(header, "owner"),
+            version=f"{check.number(header, 'version')}.{seal[:8]}",
+            means=check.text(header, "means"),
+            columns=columns,
+        )
+    except ValueError as error:
+        check.wrong(header["rows"], str(error))
+        raise GovernanceError(check.mistakes) from None
+
+
+def _columns(check: Check, header: Mapping[str, Node]) -> dict[str, str]:
+    node = header.get("columns")
+    if node is None:
+        return {VALUE: "text"}
+    columns = {}
+    for name, child in (node.value if isinstance(node.value, dict) else {}).items():
+        if child.value not in _TYPES:
+            check.wrong(child, f"column {name!r} must be one of {', '.join(_TYPES)}")
+        elif name in _ROW:
+            check.wrong(child, f"{name!r} cannot be a column: every row has it")
+        columns[name] = str(child.value)
+    if not columns:
+        check.wrong(node, "'columns' must be a map of name and type")
+    return columns
+
+
+def _row(check: Check, node: Node, columns: Mapping[str, str]) -> Row:
+    fields = check.fields(node, "a row", (*_ROW, *columns), ("key", *columns))
+    cells: dict[str, Cell] = {}
+    for name, kind in columns.items():
+        child = fields.get(name)
+        if child is None:
+            continue
+        if isinstance(child.value, bool) != (kind == "truth") or not isinstance(child.value, _TYPES.get(kind, ())):
+            check.wrong(child, f"column {name!r} is {kind}; write {child.value!r} so" if kind else "no such column")
+            continue
+        cells[name] = child.value if not isinstance(child.value, (tuple, dict)) else None
+    row = Row(
+        key=check.text(fields, "key"),
+        cells=cells,
+        entity=check.text(fields, "entity") or None,
+        target=check.text(fields, "target") or None,
+        first=check.day(fields, "from"),
+        last=check.day(fields, "until"),
+        line=node.line,
+    )
+    if row.first and row.last and row.last < row.first:
+        check.wrong(node, f"'until' {row.last} is before 'from' {row.first}")
+    return row
+
+
+def _routes(check: Check, header: Mapping[str, Node]) -> tuple[Route, ...]:
+    found = []
+    for node in check.items(header, "rows"):
+        fields = check.fields(node, "a route", _ROUTE, ("role", "to"))
+        system, _, account = check.text(fields, "to").partition(":")
+        if not account and "to" in fields:
+            check.wrong(fields["to"], "'to' is system:account")
+        found.append(
+            Route(
+                role=check.text(fields, "role"),
+                system=system,
+                account=account,
+                entity=check.text(fields, "entity") or None,
+                kind=check.text(fields, "kind") or None,
+                product_line=check.text(fields, "product_line") or None,
+                first=check.day(fields, "from"),
+                last=check.day(fields, "until"),
+                why=check.text(fields, "why"),
+                line=node.line,
+            )
+        )
+    for one, other in ambiguities(found):
+        check.wrong(other.line, f"ambiguous: «{one}» and «{other}» can both hold and neither is more specific")
+    return tuple(found)
+
+
+def _calendars(check: Check, header: Mapping[str, Node]) -> Iterator[tuple[str, list[Period], int]]:
+    """Calendars by month: ``first`` and ``last`` month, and the states from one month on."""
+    known = [state.value for state in PeriodState]
+    for node in check.items(header, "rows"):
+        fields = check.fields(node, "a calendar", _PERIODS, ("entity", "first", "last", "states"))
+        first, last = check.day(fields, "first"), check.day(fields, "last")
+        states: list[tuple[date, PeriodState]] = []
+        for step in check.items(fields, "states"):
+            said = check.fields(step, "a state", ("from", "state"), ("from", "state"))
+            start, state = check.day(said, "from"), check.text(said, "state")
+            if state and state not in known:
+                check.wrong(said["state"], f"unknown state {state!r}{suggest(state, known)}")
+            elif start and state:
+                states.append((start, PeriodState(state)))
+        if first and last and states:
+            yield (
+                check.text(fields, "entity"),
+                list(_months(first, last, sorted(states, key=lambda s: s[0]))),
+                node.line,
+            )
+
+
+def _months(first: date, last: date, states: list[tuple[date, PeriodState]]) -> Iterator[Period]:
+    day = first.replace(day=1)
+    while day <= last:
+        end = day.replace(day=monthrange(day.year, day.month)[1])
+        state = next((state for start, state in reversed(states) if start <= day), PeriodState.LOCKED)
+        yield Period(f"{day.year}-{day.month:02d}", day, end, state)
+        day = date(end.year + (end.month == 12), end.month % 12 + 1, 1)
+
+
+def _whole(
+    tables: Mapping[str, Table], routes: tuple[Route, ...], periods: list[tuple[str, list[Period], int]]
+) -> dict[str, Calendar]:
+    """What no single file can see: every entity named anywhere exists, and has a calendar."""
+    mistakes = [
+        Mistake(f"{needed}.yaml", 1, "this table is a must")
+        for needed in ("entities", "source_accounts")
+        if needed not in tables
+    ]
+    if mistakes:
+        raise GovernanceError(mistakes)
+    known = {row.key: row for row in tables["entities"].rows}
+    for row in known.values():
+        if row.cells["currency"] not in EXPONENTS:
+            mistakes.append(Mistake("entities.yaml", row.line, f"no currency {row.cells['currency']!r}"))
+        try:
+            time_zone(str(row.cells["zone"]))
+        except NeedsHuman as error:
+            mistakes.append(Mistake("entities.yaml", row.line, error.log))
+    named = [(f"{name}.yaml", row.line, row.entity) for name, table in tables.items() for row in table.rows]
+    named += [("routes.yaml", route.line, route.entity) for route in routes]
+    named += [("calendars.yaml", line, entity) for entity, _, line in periods]
+    named += [("source_accounts.yaml", row.line, str(row.cells[VALUE])) for row in tables["source_accounts"].rows]
+    for file, line, entity in named:
+        if entity is not None and entity not in known:
+            mistakes.append(Mistake(file, line, f"no entity {entity!r}{suggest(entity, known)}"))
+    for entity in known.keys() - {entity for entity, _, _ in periods}:
+        mistakes.append(Mistake("calendars.yaml", 1, f"entity {entity} has no calendar"))
+    if mistakes:
+        raise GovernanceError(mistakes)
+    return {entity: Calendar(entity, str(known[entity].cells["zone"]), found) for entity, found, _ in periods}
