@@ -38,8 +38,19 @@ def customer_of(opportunity: Opportunity) -> Customer:
     )
 
 
-def subscription_of(opportunity: Opportunity, billing_customer_id: str) -> Subscription:
-    """The subscription that a deal makes at billing, for the customer of that id there.
+def search_facts(opportunity: Opportunity) -> dict[str, str]:
+    """What a target's ``look`` searches an existing customer by: tax number, e-mail, name."""
+    buyer = opportunity.customer
+    facts = {
+        "tax_id": buyer.tax_ids[0].value if buyer.tax_ids else "",
+        "email": buyer.email or "",
+        "name": buyer.legal_name,
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def subscription_of(opportunity: Opportunity) -> Subscription:
+    """The subscription that a deal makes at billing, for the customer by its canonical identity.
 
     Only recurring lines are in it; ``validate`` has seen that there is one and that they share an interval.
     """
@@ -52,7 +63,7 @@ def subscription_of(opportunity: Opportunity, billing_customer_id: str) -> Subsc
         entity=opportunity.entity,
         version=opportunity.version,
         event_instant=opportunity.event_instant,
-        customer_id=billing_customer_id,
+        customer_id=opportunity.customer.canonical_id,
         opportunity_id=opportunity.source_id,
         currency=opportunity.currency,
         end_date=None,

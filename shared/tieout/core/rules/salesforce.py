@@ -10,10 +10,10 @@ from tieout.core.rules.registry import rule
 from tieout.core.verdicts import Ignore
 
 #: Member states of the European Union, whose registrations are VAT numbers.
-EU: Final = frozenset(
-    ("AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IT", "LT", "LU")
-    + ("LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK")
-)
+EU: Final = frozenset({
+    "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IT", "LT", "LU", "LV",
+    "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK",
+})  # fmt: skip
 
 
 @rule

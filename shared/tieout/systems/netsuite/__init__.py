@@ -1,0 +1,1 @@
+"""NetSuite, the cloud ERP: takes customers, invoices, credit memos and payments over SuiteTalk REST."""

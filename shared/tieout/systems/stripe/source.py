@@ -1,0 +1,146 @@
+"""Stripe as a source: signed webhooks, at least once and in no order.
+
+Signature: ``Stripe-Signature: t=…,v1=…[,v1=…],v0=…``, ``v1`` = hex HMAC-SHA256(secret, ``"{t}.{raw body}"``); several
+``v1`` while a secret rolls; ``v0`` is for test mode and never counts; 300 s tolerance as in Stripe's own SDK.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import product
+from typing import Any
+
+from tieout.contract import Delivery, Read, Response
+from tieout.core.verdicts import NeedsHuman
+
+#: What an event envelope is known to carry; anything else is noted as drift.
+KNOWN = frozenset({
+    "account", "api_version", "context", "created", "data", "id", "livemode", "object", "pending_webhooks", "reason",
+    "request", "type",
+})  # fmt: skip
+#: A header with more parts than this is no signature of Stripe's, and would only cost time.
+PARTS_MOST = 32
+LAST_SECOND = 253_402_300_799
+
+
+class Stripe:
+    """Verifies and reads events of one Stripe account; holds nothing."""
+
+    name = "stripe"
+    content_types: tuple[str, ...] = ("application/json",)
+    replay_window = 300
+    success = Response(200, '{"received":true}', {"content-type": "application/json"})
+    secrets_field = "webhook_secrets"
+    #: Counters of the delivery, and the request's id, which is empty when the event is sent again by hand.
+    volatile: tuple[str, ...] = ("pending_webhooks", "request", "data.object.webhooks_delivered_at")
+    ignored = frozenset(
+        {
+            "charge.captured",
+            "charge.failed",
+            "charge.pending",
+            "charge.succeeded",
+            "charge.updated",
+            "customer.subscription.created",
+            "customer.subscription.deleted",
+            "customer.subscription.updated",
+            "customer.updated",
+            "invoice.created",
+            "invoice.deleted",
+            "invoice.finalization_failed",
+            "invoice.payment_action_required",
+            "invoice.payment_failed",
+            "invoice.payment_succeeded",
+            "invoice.sent",
+            "invoice.upcoming",
+            "invoice.updated",
+            "invoice_payment.paid",
+            "invoiceitem.created",
+            "invoiceitem.deleted",
+            "payment_intent.created",
+            "payment_intent.payment_failed",
+            "payment_intent.succeeded",
+            "payment_method.attached",
+            "price.created",
+            "price.updated",
+            "product.created",
+            "product.updated",
+        }
+    )
+
+    def verify(self, delivery: Delivery, secrets: Sequence[str]) -> str:
+        """The id of the secret that signed; see the contract. The age is judged only once the signature holds."""
+        times, given = _parts(delivery.headers.get("stripe-signature", ""))
+        if not times or not given:
+            raise NeedsHuman("signature_missing", "no t or v1 in Stripe-Signature")
+        signed_by, stamp = "", ""
+        for secret, time in product(secrets, times):
+            wanted = hmac.new(secret.encode(), time.encode() + b"." + delivery.body, hashlib.sha256)
+            for one in given:  # every pair is compared, so that time tells nothing
+                if hmac.compare_digest(wanted.hexdigest().encode(), one.encode("utf-8", "replace")):
+                    signed_by, stamp = secret, time
+        if not signed_by:
+            raise NeedsHuman("signature_wrong", f"{len(given)} signatures, {len(secrets)} secrets")
+        age = int(delivery.received.timestamp()) - int(stamp)
+        if abs(age) > self.replay_window:
+            raise NeedsHuman("signature_old", f"signed {age} s ago", age=age)
+        return "s_" + hashlib.sha256(signed_by.encode()).hexdigest()[:12]
+
+    def read(self, body: bytes) -> Sequence[Read]:
+        """The one event in ``body``."""
+        from tieout.core.parse import read_json  # receive verifies only, and loads nothing of this
+
+        event = read_json(body)
+        about = _mapping(_mapping(event.get("data"), "data").get("object"), "data.object")
+        created = event.get("created")
+        if type(created) is not int or not 0 <= created <= LAST_SECOND:
+            raise _wrong("created")
+        metadata = about.get("metadata")
+        ours = metadata.get("tieout_ref") if isinstance(metadata, Mapping) else None
+        return (
+            Read(
+                event_id=_text(event, "id"),
+                type=_text(event, "type"),
+                object_id=_text(about, "id"),
+                object=about,
+                occurred=datetime.fromtimestamp(created, UTC),
+                object_version=created,
+                ours=ours if isinstance(ours, str) and ours else None,
+                unknown=tuple(sorted(set(event) - KNOWN)),
+            ),
+        )
+
+
+def _parts(header: str) -> tuple[list[str], list[str]]:
+    """Timestamps and ``v1`` signatures of the header; a header sent twice arrives joined with a comma."""
+    times: list[str] = []
+    given: list[str] = []
+    for part in header.split(",", PARTS_MOST)[:PARTS_MOST]:
+        name, _, value = part.strip().partition("=")
+        if name == "t" and value.isascii() and value.isdigit() and len(value) <= 12 and value not in times:
+            times.append(value)
+        elif name == "v1" and value:
+            given.append(value)
+    return times, given
+
+
+def _wrong(reason: str) -> NeedsHuman:
+    return NeedsHuman("wrong_shape", reason, source="stripe", reason=f"no usable {reason}")
+
+
+def _mapping(value: Any, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _wrong(name)
+    return value
+
+
+def _text(holder: Mapping[str, Any], name: str) -> str:
+    value = holder.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= 255:
+        raise _wrong(name)
+    return value
+
+
+SOURCE = Stripe()
