@@ -99,7 +99,7 @@ define environment
 		uv pip install --quiet --python $(1)/bin/python --require-hashes --requirement $(2); \
 	else \
 		{ [ -x $(1)/bin/python ] || $(PYTHON) -m venv $(1); } && \
-		$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --requirement $(2); \
+		$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-compile --require-hashes --requirement $(2); \
 	fi
 endef
 
