@@ -45,7 +45,8 @@ class Read:
 
     ``object_version`` orders the states of one object (never the arrival does); ``None`` where the kind never changes
     in place. ``ours`` is our own reference found on the object: an echo of what we created. ``volatile`` paths are
-    left out of the event's fingerprint (delivery counters and the like).
+    left out of the event's fingerprint (delivery counters and the like). ``entity`` is the selling entity where the
+    event itself names it; else the source account's row decides.
     """
 
     event_id: str
@@ -55,6 +56,7 @@ class Read:
     occurred: datetime
     object_version: int | None = None
     ours: str | None = None
+    entity: str | None = None
     unknown: Sequence[str] = ()
 
 

@@ -36,7 +36,7 @@ def _plain(value: Any) -> Any:
         case Decimal():
             return int(value)
         case Binary():
-            return bytes(value)
+            return bytes(value.value)  # type: ignore[attr-defined]
         case dict():
             return {name: _plain(one) for name, one in value.items()}
         case list():
@@ -120,6 +120,7 @@ class DynamoLedger:
     # --- writing
     def _action(self, write: Write) -> tuple[str, dict[str, Any]]:
         expression = _Expression()
+        request: dict[str, Any]
         common: dict[str, Any] = {"TableName": self._table, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
         if isinstance(write, Put):
             name, request = "Put", {"Item": {field: encode(value) for field, value in write.item.items()}}

@@ -78,7 +78,23 @@ def book(ports: Ports, view: View, posting: Item, outcome: Outcome) -> list[Send
 
     commit(ports.ledger, view, token, compose)
     _announce(ports, posting, outcome)
+    answer(ports, view.get(pk))
     return sends
+
+
+def answer(ports: Ports, item: Item | None) -> None:
+    """Tell the state machine that waits for this posting, once it is terminal or definitely refused.
+
+    A lost answer is repeated by probe: the posting stays due until the answer was given.
+    """
+    if item is None or not item.get("task_token"):
+        return
+    if item["state"] == ledger.REFUSED:
+        cause = problem(item["code"]).say(item.get("facts", {}))
+        ports.machines.refuse(item["task_token"], "NeedsHuman", cause)
+    elif item["state"] in ledger.TERMINAL:
+        ports.machines.answer(item["task_token"], {"posting": item["key"], "state": item["state"]})
+        ports.ledger.write([Change(Key(item["pk"], item["sk"]), remove=("due", "due_shard", "task_token"))])
 
 
 def _remote(outcome: Outcome) -> str | None:
@@ -128,7 +144,8 @@ def follow(item: Item, following: str) -> Send:
 
 def _read_links(ports: Ports, view: View, posting: Item) -> None:
     canonical = keys.link_item("customer", _canonical(posting))
-    view.update({canonical: None} | ports.ledger.read([canonical]))
+    view[canonical] = None
+    view.update(ports.ledger.read([canonical]))
 
 
 def _canonical(posting: Item) -> str:

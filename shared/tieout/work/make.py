@@ -113,6 +113,7 @@ def make(
     *,
     tell: str | None = None,
     action: str | None = None,
+    generation: int = 0,
     more: dict[str, Any] | None = None,
 ) -> Made:
     """The posting of ``doc`` at ``step`` of ``flow`` to ``target`` (``system:account``), pinned.
@@ -124,8 +125,11 @@ def make(
     if (doc.kind, done) not in system.actions:
         raise NeedsHuman("target_refused", target=target, said=f"no action {done} for {doc.kind}")
     who = identity(doc)
-    key = keys.posting(doc.kind, who, done, step.name, version=doc.version if flow.in_place else None)
-    lane = lane_of(flow, doc)
+    version = doc.version if flow.in_place else None
+    key = keys.posting(doc.kind, who, done, step.name, generation, version)
+    # An undo acts on what is posted already, in the order its state machine gives; it must not queue behind the very
+    # refusal that it answers.
+    lane = None if done == "undo" else lane_of(flow, doc)
     once = system.actions[doc.kind, done].once
     amount = documents.total(doc)
     item: Item = {
@@ -139,7 +143,7 @@ def make(
         "source_id": doc.source_id,
         "entity": doc.entity,
         "version": doc.version,
-        "generation": 0,
+        "generation": generation,
         "target": target,
         "ref": system.reference.of(key if once else f"{doc.kind}/{who}"),
         "fingerprint": documents.fingerprint(doc),
@@ -153,8 +157,9 @@ def make(
         "reads": reads_of(doc, done),
         **({"lane": lane} if lane else {}),
         **({"currency": str(amount.currency), "total": amount.minor} if amount else {}),
-        **({"number": doc.number} if getattr(doc, "number", None) else {}),
+        **({"number": number} if (number := getattr(doc, "number", None)) else {}),
         **({"party": documents.party_of(doc)} if documents.party_of(doc) else {}),
+        **({"posting_date": doc.posting_date.iso} if isinstance(doc, documents.Booked) else {}),
         **({"tell": tell} if tell else {}),
         **(more or {}),
     }

@@ -33,6 +33,8 @@ CLAIMABLE: Final = frozenset({ledger.NEW, ledger.HELD})
 RECORD_MARGIN: Final = 5
 #: How soon what only waits for its turn is looked at again, should nobody have woken it.
 TURN_AGAIN: Final = timedelta(seconds=90)
+#: How often the acknowledgement of a delivered batch is looked for.
+ACK_AGAIN: Final = timedelta(seconds=60)
 
 
 @dataclass
@@ -378,8 +380,7 @@ def finish(batch: Batch, claimed: Sequence[Claimed], *, last: bool) -> None:
 def succeeded(one: Claimed, echo: Echo | None, now: datetime) -> Outcome:
     """What an answered call becomes: POSTED where the target shows our document, DELIVERED where it answers later."""
     if echo is None:
-        due_at = now + timedelta(seconds=one.target.ack_due)
-        return Outcome(ledger.DELIVERED, due_at=due_at, note={"batch": one.item.get("batch")})
+        return Outcome(ledger.DELIVERED, due_at=now + ACK_AGAIN, note={"batch": one.item.get("batch")})
     difference = differs(one.item, one.target, echo)
     if difference:
         verdict = Uncertain("target_echo_differs", difference, difference=difference)

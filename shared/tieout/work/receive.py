@@ -16,12 +16,12 @@ from tieout.contract import Delivery, Response, Source
 from tieout.core import keys
 from tieout.core.problems import PROBLEMS
 from tieout.core.verdicts import NeedsHuman
+from tieout.work.ports import Unavailable
 
 #: Bodies up to this many bytes travel inside the queue message (1 MiB less base64 and envelope).
 INLINE_MOST: Final = 700_000
 #: Verified bodies up to this size are kept in the vault; the front door itself takes no more than 10 MB.
 LARGE_MOST: Final = 6_000_000
-#: A body larger than this is only looked at when it carries a signature at all.
 PROBLEM_TYPE: Final = "application/problem+json"
 STATUS: Final[Mapping[str, int]] = {
     "unknown_account": 404,
@@ -47,10 +47,6 @@ class Doors(Protocol):
 
     def enqueue(self, body: Mapping[str, Any]) -> None:
         """Put the event on the inbox. Raises ``Unavailable``."""
-
-
-class Unavailable(Exception):  # noqa: N818 - says what the world is
-    """Secrets or inbox are throttled or out of reach: the sender is asked to come again."""
 
 
 def receive(delivery: Delivery, doors: Doors) -> Response:

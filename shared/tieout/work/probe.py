@@ -1,0 +1,290 @@
+"""Probe: nothing waits unseen. Every state that is not terminal carries a due time, and this re-drives all of them.
+
+NEW is sent again; a lease that ran out is in doubt; in doubt is looked at after the quiet period and adopted, resent or
+given to a person; held is asked again; delivered is matched with its acknowledgement; a lost answer to a state machine
+is repeated; what landed in a dead-letter queue is booked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Final
+
+from tieout import systems
+from tieout.contract import Finds, Found
+from tieout.core import gates, keys, lanes, ledger
+from tieout.core.keys import Key
+from tieout.core.ledger import stamp
+from tieout.core.verdicts import NeedsHuman, NotYet, Uncertain, Verdict
+from tieout.core.writes import Change, Item, Refused, Write
+from tieout.work import intake as intake_verb
+from tieout.work import post as post_verb
+from tieout.work import steps
+from tieout.work.book import CASE_AGAIN, Outcome, answer
+from tieout.work.commit import Fenced
+from tieout.work.ports import Message, Ports, Send, Unavailable
+
+#: Work is not begun with less than this many seconds left.
+MARGIN: Final = 15.0
+LANE_AGAIN: Final = timedelta(seconds=90)
+
+
+def probe(ports: Ports, limit: int = 200) -> Counter[str]:
+    """Look at everything that is due; counts by what was done. Never raises for one item's sake."""
+    done: Counter[str] = Counter()
+    rows = ports.ledger.due(stamp(ports.now()), limit)
+    batch = post_verb.Batch(ports)
+    batch.read([Key(row["pk"], row["sk"]) for row in rows])
+    items = [item for item in list(batch.view.values()) if item and item.get("due")]
+    batch.read([keys.lane_item(item["lane"]) for item in items if item.get("what") == "posting" and item.get("lane")])
+    for item in items:
+        if ports.remaining() < MARGIN:
+            done["left for the next run"] += 1
+            continue
+        try:
+            done[look_at(batch, item)] += 1
+        except Fenced:
+            done["moved on"] += 1
+        except (Refused, Verdict) as obstacle:
+            ports.log("probe_obstacle", item=item["pk"], code=getattr(obstacle, "code", type(obstacle).__name__))
+            done["not now"] += 1
+    ports.queues.send(list({send.posting: send for send in batch.sends}.values()))
+    return done
+
+
+def look_at(batch: post_verb.Batch, item: Item) -> str:
+    """One due item; what was done, in a word."""
+    what = item.get("what")
+    if what == "posting":
+        return _STATES[item["state"]](batch, item)
+    if what == "lane":
+        return _lane(batch, item)
+    if what == "run":
+        return steps.look(batch.ports, item)
+    postpone(batch, item, CASE_AGAIN * 6)
+    return "case still open"
+
+
+def postpone(batch: post_verb.Batch, item: Item, by: timedelta, **values: object) -> None:
+    """Look again later; no line of history."""
+    change = Change(
+        Key(item["pk"], item["sk"]),
+        set={**ledger.due(item["pk"], batch.ports.now() + by), **values},
+        add={"looks": 1},
+        when={"state": item["state"], "tail": item["tail"]} if "tail" in item else {},
+    )
+    batch.ports.ledger.write([change])
+
+
+# --- postings by state -------------------------------------------------------------------------------------------
+def _new(batch: post_verb.Batch, item: Item) -> str:
+    lane = batch.view.get(keys.lane_item(item["lane"])) if item.get("lane") else None
+    if item.get("lane") and lanes.head(lane) != item["key"]:
+        postpone(batch, item, post_verb.TURN_AGAIN)
+        return "waits its turn"
+    sends = item.get("sends", 1) + 1
+    postpone(batch, item, ledger.RESEND_AFTER + ledger.backoff(item.get("looks", 0), item["key"]), sends=sends)
+    batch.sends.append(Send.of(item | {"sends": sends}))
+    return "sent again"
+
+
+def _held(batch: post_verb.Batch, item: Item) -> str:
+    now = batch.ports.now()
+    if item.get("code") == "parent_missing" and stamp(now) > item.get("late", "~"):
+        facts = {**item.get("facts", {}), "since": item["opened"]}
+        verdict = NotYet("parent_late", **{k: v for k, v in facts.items() if k in ("what", "gate", "since")})
+        batch.book(item, Outcome(ledger.HELD, verdict, due_at=now + CASE_AGAIN))
+        return "case opened: parent late"
+    if item.get("aside"):
+        return _aside(batch, item)
+    return _new(batch, item)
+
+
+def _aside(batch: post_verb.Batch, item: Item) -> str:
+    """A posting that stood aside for its parent: back to the front of its lane once the parent is there."""
+    reads = [Key(*key) for key in item.get("reads", ())]
+    batch.read(reads)
+    lane = batch.view.get(keys.lane_item(item["lane"]))
+    scene = gates.Scene(item, lane, {key: batch.view.get(key) for key in reads}, None, batch.ports.now(), "")
+    try:
+        gates.parent(scene)
+    except NotYet:
+        postpone(batch, item, ledger.backoff(item.get("looks", 0), item["key"], least=20))
+        return "still waits for its parent"
+    if lane is not None and item["key"] not in lane.get("queue", []):
+        batch.ports.ledger.write([lanes.come_back(lane, item["key"], batch.ports.now())])
+        batch.read([keys.lane_item(item["lane"])])
+    batch.book(item, Outcome(ledger.NEW, due_at=batch.ports.now() + ledger.RESEND_AFTER, remove=("aside", "hold")))
+    batch.sends.append(Send.of(item | {"sends": item.get("sends", 1) + int(item["lines"]) + 100}))
+    return "released"
+
+
+def _sending(batch: post_verb.Batch, item: Item) -> str:
+    """The lease ran out: whoever had it may or may not have written. Quiet first, then look."""
+    now = batch.ports.now()
+    if item["lease"] > stamp(now):
+        return "still leased"
+    target = systems.target(item["target"].partition(":")[0])
+    verdict = Uncertain("target_lost", "the lease ran out in SENDING", target=item["target"])
+    due_at = now + timedelta(seconds=target.quiet.period)
+    batch.book(item, Outcome(ledger.IN_DOUBT, verdict, due_at=due_at, set={"epoch": item["epoch"] + 1}))
+    return "in doubt"
+
+
+def _in_doubt(batch: post_verb.Batch, item: Item) -> str:
+    ports, now = batch.ports, batch.ports.now()
+    target = systems.target(item["target"].partition(":")[0])
+    if target.finds is Finds.BLIND:
+        batch.book(item, Outcome(ledger.AMBIGUOUS, NeedsHuman("cannot_look"), due_at=now + CASE_AGAIN))
+        return "case opened: blind target"
+    try:
+        found = target.find(
+            ports.wire(target, item["target"].partition(":")[2]), post_verb.work_of(item, now, looking=True)
+        )
+    except Verdict as verdict:
+        ports.log("look_failed", posting=item["key"], code=verdict.code)
+        postpone(batch, item, ledger.backoff(item.get("looks", 0), item["key"], least=20))
+        return "could not look"
+    return _found(batch, item, found)
+
+
+def _found(batch: post_verb.Batch, item: Item, found: Found) -> str:
+    """Book what a look at the target has shown."""
+    now = batch.ports.now()
+    target = systems.target(item["target"].partition(":")[0])
+    facts = {"target": item["target"], "said": found.said, "batch": item.get("batch", "")}
+    if found.state == "complete" and found.echo is not None:
+        difference = post_verb.differs(item, target, found.echo)
+        if difference:
+            verdict = NeedsHuman("target_echo_differs", difference=difference, **facts)
+            batch.book(item, Outcome(ledger.AMBIGUOUS, verdict, due_at=now + CASE_AGAIN))
+            return "case opened: differs"
+        batch.book(item, Outcome(ledger.POSTED, echo=found.echo, note={"found": "adopted"}))
+        return "adopted"
+    if found.state == "refused":
+        verdict = NeedsHuman(found.code or "record_rejected", **facts)
+        batch.book(item, Outcome(ledger.REFUSED, verdict, due_at=now + CASE_AGAIN))
+        return "refused by the target"
+    if found.state == "pending":
+        return _pending(batch, item)
+    if found.state == "absent" and item["state"] == ledger.IN_DOUBT:
+        batch.book(item, Outcome(ledger.NEW, due_at=now + ledger.RESEND_AFTER, note={"found": "absent"}))
+        batch.sends.append(Send.of(item | {"sends": item.get("sends", 1) + int(item["lines"]) + 100}))
+        return "proven absent, sent again"
+    verdict = NeedsHuman("found_several", **facts)
+    batch.book(item, Outcome(ledger.AMBIGUOUS, verdict, due_at=now + CASE_AGAIN))
+    return "case opened: ambiguous"
+
+
+def _pending(batch: post_verb.Batch, item: Item) -> str:
+    now = batch.ports.now()
+    if item["state"] == ledger.IN_DOUBT:
+        batch.book(item, Outcome(ledger.DELIVERED, due_at=now + post_verb.ACK_AGAIN, note={"found": "delivered"}))
+        return "delivered after all"
+    target = systems.target(item["target"].partition(":")[0])
+    late = ledger.instant(item["since"]) + timedelta(seconds=target.ack_due)
+    if now >= late and item.get("code") != "ack_missing":
+        verdict = NeedsHuman("ack_missing", target=item["target"], batch=item.get("batch", ""))
+        batch.book(item, Outcome(ledger.DELIVERED, verdict, due_at=now + CASE_AGAIN))
+        return "case opened: no acknowledgement"
+    postpone(batch, item, post_verb.ACK_AGAIN if now < late else CASE_AGAIN)
+    return "awaits acknowledgement"
+
+
+def _case(batch: post_verb.Batch, item: Item) -> str:
+    answer(batch.ports, item)
+    postpone(batch, item, CASE_AGAIN)
+    return "case still open"
+
+
+def _terminal(batch: post_verb.Batch, item: Item) -> str:
+    answer(batch.ports, item)
+    return "answered its state machine"
+
+
+_STATES: Final[dict[str, Callable[[post_verb.Batch, Item], str]]] = {
+    ledger.NEW: _new,
+    ledger.HELD: _held,
+    ledger.SENDING: _sending,
+    ledger.IN_DOUBT: _in_doubt,
+    ledger.DELIVERED: _in_doubt,
+    ledger.AMBIGUOUS: _case,
+    ledger.REFUSED: _case,
+    ledger.POSTED: _terminal,
+    ledger.SUPERSEDED: _terminal,
+    ledger.COMPENSATED: _terminal,
+}
+
+
+# --- lanes -------------------------------------------------------------------------------------------------------
+def _lane(batch: post_verb.Batch, item: Item) -> str:
+    """A lane that stands still although its head could go: its wake-up was lost."""
+    head = lanes.head(item)
+    now = batch.ports.now()
+    change = Change(
+        Key(item["pk"], item["sk"]),
+        set=ledger.due(item["pk"], now + LANE_AGAIN) if head else {"updated": stamp(now)},
+        remove=() if head else ("due", "due_shard"),
+        when={"rev": item["rev"]},
+    )
+    writes: list[Write] = [change]
+    batch.ports.ledger.write(writes)
+    if head is None:
+        return "lane is empty"
+    key = keys.posting_item(head)
+    batch.read([key])
+    posting = batch.view.get(key)
+    if posting is None or posting["state"] != ledger.NEW or posting.get("due", "") > stamp(now + LANE_AGAIN):
+        return "lane waits for its head"
+    sends = int(keys.digest(stamp(now))[0]) + 2000
+    batch.sends.append(Send.of(posting | {"sends": sends}))
+    return "lane woken"
+
+
+# --- dead letters ------------------------------------------------------------------------------------------------
+def dead(messages: Sequence[Message], ports: Ports) -> list[str]:
+    """Book what landed in a dead-letter queue; ids of the messages that could not be booked yet.
+
+    A lane's message is only transport: its posting is made due now. An inbox message is taken in once more; where that
+    fails again it becomes an event with a case that points at its bytes.
+    """
+    failed = []
+    for message in messages:
+        try:
+            if "posting" in message.body:
+                _wake(str(message.body["posting"]), ports)
+            elif intake_verb.intake([message], ports):
+                _bury(message, ports)
+        except Unavailable:
+            failed.append(message.id)
+        except Exception as error:  # noqa: BLE001 - whatever intake cannot digest is exactly what must be booked here
+            ports.log("dead_letter", message=message.id, error=type(error).__name__)
+            _bury(message, ports)
+    return failed
+
+
+def _wake(posting: str, ports: Ports) -> None:
+    key = keys.posting_item(posting)
+    item = ports.ledger.read([key]).get(key)
+    if item is None or item["state"] in ledger.TERMINAL:
+        return
+    due = ledger.due(key.pk, ports.now())
+    ports.ledger.write([Change(key, set=due, when={"state": item["state"], "tail": item["tail"]})])
+
+
+def _bury(message: Message, ports: Ports) -> None:
+    """The last resort: the message itself, as it is, in the vault, and an event item with a case."""
+    body = dict(message.body)
+    raw = repr(sorted(body.items())).encode()
+    name = str(body.get("delivery") or f"m_{hashlib.sha256(raw).hexdigest()[:32]}")
+    arrival = intake_verb.Arrival(
+        message, str(body.get("source", "unknown")), str(body.get("account", "unknown")), name,
+        str(body.get("received_at") or stamp(ports.now())), raw, ports.vault.put(f"dead/{name}", raw),
+    )  # fmt: skip
+    verdict = NeedsHuman("dead_letter", receives=message.receives)
+    fingerprint = hashlib.sha256(raw).hexdigest()
+    taken = intake_verb.Taken(f"delivery.{name}", "", "", fingerprint, ledger.CASE, verdict)
+    intake_verb.record(arrival, intake_verb.Batch(ports), taken)

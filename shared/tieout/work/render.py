@@ -1,0 +1,151 @@
+"""Where governed data meets the verbs: a source's object becomes a document, a document a payload, a role a target."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tieout import mappings, tables
+from tieout.contract import Read, Target
+from tieout.core import documents
+from tieout.core.clocks import EventInstant, PostingDate, document_date_at
+from tieout.core.documents import Booked, Document
+from tieout.core.keys import Key
+from tieout.core.mapping import CompiledMapping, Lineage, Origin
+from tieout.core.routing import Decision
+from tieout.core.writes import Item
+from tieout.work import make
+from tieout.work.ports import Ports
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A request ready to be recorded and sent, and what it was made by."""
+
+    payload: bytes
+    mapping: str
+    sha256: str
+
+
+def compiled(name: str) -> CompiledMapping:
+    """A mapping, checked against the tables of this release and compiled once."""
+    return mappings.load(name, tables.load().columns())
+
+
+def document(mapping: str, read: Read, source: str, account: str) -> Document:
+    """The document that an event's object makes, for the entity that sells through that account.
+
+    Raises ``NeedsHuman`` or ``NotYet`` with the mapping's code.
+    """
+    known = tables.load()
+    day = read.occurred.date()
+    entity = known.entity(read.entity) if read.entity else known.entity_of(source, account, day)
+    origin = Origin(
+        source=source,
+        account=account,
+        event_id=read.event_id,
+        event_type=read.type,
+        source_id=read.object_id,
+        version=read.object_version or 0,
+        event_instant=EventInstant(read.occurred),
+        entity=entity.code,
+        zone=entity.zone,
+    )
+    view = known.view(day, entity=entity.code)
+    return compiled(mapping).document({"object": read.object, "origin": origin}, view)
+
+
+def decide(role: str, kind: str, doc: Document) -> Decision:
+    """Which target account takes a document, and why: by its entity, kind and document date."""
+    known = tables.load()
+    if isinstance(doc, Booked):
+        day = doc.document_date.value
+    else:
+        day = document_date_at(doc.event_instant, known.entity(doc.entity).zone).value
+    return known.route(entity=doc.entity, kind=kind, on=day, role=role)
+
+
+def route(role: str, kind: str, doc: Document) -> str:
+    """The target account (``system:account``) that takes a document."""
+    return decide(role, kind, doc).route.target
+
+
+def period(posting: Item, now: datetime) -> tuple[str, bool] | None:
+    """Name of the posting date's period in the entity's calendar, and whether it is open; ``None`` without one."""
+    if not posting.get("posting_date"):
+        return None
+    found = tables.load().period(posting["entity"], PostingDate.parse(posting["posting_date"]))
+    return found.name, found.is_open
+
+
+def scope(ports: Ports, view: Mapping[Key, Item | None], posting: Item, target: Target) -> dict[str, Any]:
+    """What a payload mapping may read: the document by its kind, our reference, target, customer and parent."""
+    doc = make.unpack(posting)
+    system, _, account = posting["target"].partition(":")
+    values: dict[str, Any] = {
+        doc.kind: doc,
+        "ref": posting["ref"],
+        "target": {"system": system, "account": account},
+        "now": ports.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    for pk, sk in posting.get("reads", ()):
+        item = view.get(Key(pk, sk)) or {}
+        if pk.startswith("X#customer#") and item:
+            canonical = item["canonical"]
+            values["customer"] = {
+                "canonical": canonical,
+                "ref": target.reference.of(f"customer/{canonical}"),
+                "remote": item[f"at:{posting['target']}"],
+            }
+        elif pk.startswith("P#") and item:
+            values["parent"] = {
+                "ref": item["ref"],
+                "remote": item.get("remote"),
+                "number": item.get("number") or item["source_id"],
+                "source_id": item["source_id"],
+            }
+    return values
+
+
+def given(values: Mapping[str, Any], doc: Document) -> dict[str, dict[str, str]]:
+    """The ledger's links as the tables that a mapping may look into."""
+    known: dict[str, dict[str, str]] = {}
+    party, above = documents.party_of(doc), values.get("parent")
+    if party and "customer" in values:
+        known["customers"] = {party: values["customer"]["remote"]}
+    if above and above.get("remote"):
+        known["invoices"] = {above["source_id"]: above["remote"]}
+    return known
+
+
+def render(ports: Ports, view: Mapping[Key, Item | None], posting: Item, target: Target) -> Rendered:
+    """The request for a posting, as bytes. Raises the mapping's verdict: an unmapped value holds."""
+    action = target.actions[posting["kind"], posting["action"]]
+    values = scope(ports, view, posting, target)
+    payload: dict[str, Any] = {}
+    stamp = "none"
+    if action.mapping is not None:
+        mapping = compiled(action.mapping)
+        tables_seen = _view(posting, values, target.name)
+        payload = mapping.render(values, tables_seen)
+        stamp = ";".join(f"{name}={version}" for name, version in mapping.stamp(tables_seen).items())
+    request = target.build(posting["kind"], posting["action"], posting["ref"], payload)
+    return Rendered(request, stamp, hashlib.sha256(request).hexdigest())
+
+
+def lineage(ports: Ports, view: Mapping[Key, Item | None], posting: Item, target: Target) -> tuple[Lineage, ...]:
+    """Why each field of the payload has its value; empty once the ledger no longer keeps the document."""
+    action = target.actions[posting["kind"], posting["action"]]
+    if action.mapping is None or "doc" not in posting:
+        return ()
+    values = scope(ports, view, posting, target)
+    return compiled(action.mapping).lineage(values, _view(posting, values, target.name))
+
+
+def _view(posting: Item, values: Mapping[str, Any], system: str) -> Any:
+    doc = values[posting["kind"]]
+    day = doc.document_date.value if isinstance(doc, Booked) else doc.event_instant.value.date()
+    return tables.load().view(day, entity=posting["entity"], target=system, given=given(values, doc))
