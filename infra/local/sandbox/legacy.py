@@ -138,6 +138,11 @@ class Legacy:
 
     # --- files -------------------------------------------------------------------------------------------------
 
+    def waiting(self) -> bool:
+        """Whether a file lies in the drop that was not looked at yet."""
+        keys = self.drop.list(f"legacy/{self.account}/out/") if self.drop else ()
+        return any(key.endswith(".csv") and key not in self._seen for key in keys)
+
     def look(self) -> None:
         """Pick up new files; each is processed after the delay."""
         if self.drop is None:
@@ -229,8 +234,7 @@ class Legacy:
         if before is not None and (row.kind != "customer" or row.action == "create"):
             raise Rejected("DUPLICATE", f"{row.external_ref} is booked as {before.id}")
         if row.kind == "customer":
-            self.customers |= {row.customer_ref, row.external_ref} - {""}
-            return self._put(row, company, before)
+            return self._customer(row, company, before)
         if row.customer_ref not in self.customers:
             raise Rejected("UNKNOWN_CUSTOMER", f"no customer {row.customer_ref}")
         if row.posting_date.isoformat()[:7] in self.closed:
@@ -241,6 +245,17 @@ class Legacy:
             self._parent(row).status = "voided"
         elif row.parent_ref or row.kind == "payment":
             self._settle(self._parent(row), row)
+        return self._put(row, company, before)
+
+    def _customer(self, row: Row, company: str, before: Booked | None) -> Booked:
+        names = {row.customer_ref, row.external_ref} - {""}
+        if row.action == "void":
+            if before is None:
+                raise Rejected("UNKNOWN_CUSTOMER", f"no customer {row.external_ref}")
+            self.customers -= names
+            before.status = "inactive"
+            return before
+        self.customers |= names
         return self._put(row, company, before)
 
     def _parent(self, row: Row) -> Booked:

@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -92,7 +92,10 @@ class Sandboxes:
         for system in self.systems:
             system.base_url = origin + system.prefix
         self._stopping.clear()
-        self._thread = threading.Thread(target=self._server.serve_forever, name="sandboxes", daemon=True)
+        # the server looks every few milliseconds whether it shall stop, so that stopping takes no time
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.01,), name="sandboxes", daemon=True
+        )
         self._thread.start()
         return {f"{system.name}/{system.account}": system.base_url for system in self.systems} | {"": origin}
 
@@ -112,9 +115,13 @@ class Sandboxes:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def secrets(self, stage: str) -> dict[str, Json]:
-        """What belongs in the secret store, by name. Call it after ``start``: it holds the addresses."""
-        return {f"tieout/{stage}/{one.name}/{one.account}": one.secret() for one in self.accounts}
+    def secrets(self, stage: str = "") -> dict[str, Json]:
+        """What belongs in the secret store, by name: ``tieout/{stage}/{system}/{account}``, or the last two parts.
+
+        Call it after ``start``: it holds the addresses.
+        """
+        prefix = f"tieout/{stage}/" if stage else ""
+        return {f"{prefix}{one.name}/{one.account}": one.secret() for one in self.accounts}
 
     def tick(self, now: datetime | None = None) -> int:
         """Do what is due: look at the file drop, process files, send webhooks, land late commits.
@@ -125,8 +132,8 @@ class Sandboxes:
         return self.agenda.run(now or self.clock())
 
     def next_due(self) -> datetime | None:
-        """When the next thing is due, or None. Files not yet looked at are not counted: tick sees them."""
-        return self.agenda.next_due()
+        """When the next thing is due, or None; a file that was not looked at yet has been due for a second."""
+        return self.clock() - timedelta(seconds=1) if self.legacy.waiting() else self.agenda.next_due()
 
     def book(self, system: str, account: str) -> list[Entry]:
         """The book of one account. Raises KeyError if there is none."""

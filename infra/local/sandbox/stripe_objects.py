@@ -15,12 +15,22 @@ from infra.local.sandbox.wire import Json
 API_VERSION = "2026-09-30.endive"
 
 # the form fields that the API takes when it creates or changes an object; anything else is parameter_unknown
-CUSTOMER_FIELDS = frozenset(
-    ["address", "balance", "business_name", "cash_balance", "default_source", "description", "email", "expand", "individual_name", "invoice_prefix", "invoice_settings", "metadata", "name", "next_invoice_sequence", "payment_method", "phone", "preferred_locales", "shipping", "source", "tax", "tax_exempt", "tax_id_data", "test_clock", "validate"]
+_CUSTOMER_FIELDS = (
+    "address balance business_name cash_balance default_source description email expand individual_name "
+    "invoice_prefix invoice_settings metadata name next_invoice_sequence payment_method phone "
+    "preferred_locales shipping source tax tax_exempt tax_id_data test_clock validate"
 )
-SUBSCRIPTION_FIELDS = frozenset(
-    ["add_invoice_items", "application_fee_percent", "automatic_tax", "backdate_start_date", "billing_cycle_anchor", "billing_cycle_anchor_config", "billing_mode", "billing_schedules", "billing_thresholds", "cancel_at", "cancel_at_period_end", "cancellation_details", "collection_method", "currency", "customer", "customer_account", "days_until_due", "default_payment_method", "default_source", "default_tax_rates", "description", "discounts", "expand", "invoice_settings", "items", "metadata", "off_session", "on_behalf_of", "pause_collection", "payment_behavior", "payment_settings", "pending_invoice_item_interval", "proration_behavior", "transfer_data", "trial_end", "trial_from_plan", "trial_period_days", "trial_settings"]
+CUSTOMER_FIELDS = frozenset(_CUSTOMER_FIELDS.split())
+_SUBSCRIPTION_FIELDS = (
+    "add_invoice_items application_fee_percent automatic_tax backdate_start_date billing_cycle_anchor "
+    "billing_cycle_anchor_config billing_mode billing_schedules billing_thresholds cancel_at "
+    "cancel_at_period_end cancellation_details collection_method currency customer customer_account "
+    "days_until_due default_payment_method default_source default_tax_rates description discounts expand "
+    "invoice_settings items metadata off_session on_behalf_of pause_collection payment_behavior "
+    "payment_settings pending_invoice_item_interval proration_behavior transfer_data trial_end trial_from_plan "
+    "trial_period_days trial_settings"
 )
+SUBSCRIPTION_FIELDS = frozenset(_SUBSCRIPTION_FIELDS.split())
 
 
 @dataclass(frozen=True)
@@ -150,7 +160,7 @@ def subscription(ident: str, created: int, customer_id: str, currency: str, item
         },
         "pending_invoice_item_interval": None, "pending_setup_intent": None, "pending_update": None,
         "schedule": None, "start_date": created, "status": "active", "test_clock": None, "transfer_data": None,
-        "trial_end": None, "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
+        "trial_end": None, "trial_settings": None,
         "trial_start": None,
     }  # fmt: skip
 
