@@ -175,7 +175,9 @@ class Api:
         if parameters:
             event["pathParameters"] = parameters
         if body:
-            as_text = _TEXT.match(lower.get("content-type", "")) and lower.get("content-encoding", "identity") == "identity"
+            as_text = (
+                _TEXT.match(lower.get("content-type", "")) and lower.get("content-encoding", "identity") == "identity"
+            )
             event["isBase64Encoded"] = not as_text
             event["body"] = body.decode("utf-8", "replace") if as_text else base64.b64encode(body).decode()
         return event

@@ -154,7 +154,8 @@ class Runtime:
 
     def install(self, stack: ExitStack) -> None:
         """Watches boto3, httpx and thread pools until the stack is closed."""
-        api_call, send, submit = botocore.client.BaseClient._make_api_call, httpx.Client.send, ThreadPoolExecutor.submit
+        base: Any = botocore.client.BaseClient
+        api_call, send, submit = base._make_api_call, httpx.Client.send, ThreadPoolExecutor.submit
 
         def watched_call(client: Any, operation: str, parameters: Any) -> Any:
             with _watched(f"{client.meta.service_model.service_name}.{operation}"):
@@ -168,7 +169,7 @@ class Runtime:
         def submit_with_context(pool: ThreadPoolExecutor, call: Callable[..., Any], /, *rest: Any, **more: Any) -> Any:
             return submit(pool, contextvars.copy_context().run, call, *rest, **more)
 
-        stack.enter_context(patch.object(botocore.client.BaseClient, "_make_api_call", watched_call))
+        stack.enter_context(patch.object(base, "_make_api_call", watched_call))
         stack.enter_context(patch.object(httpx.Client, "send", watched_send))
         stack.enter_context(patch.object(ThreadPoolExecutor, "submit", submit_with_context))
         stack.callback(forget_warm_state)

@@ -17,6 +17,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
+from moto.core.exceptions import AWSError
+from moto.core.responses import EmptyResult
 from moto.stepfunctions import exceptions as errors
 from moto.stepfunctions import responses
 
@@ -29,7 +31,7 @@ from infra.local.template import ACCOUNT, REGION
 LIMIT = 262_144  # bytes of a state's data
 
 
-class TaskTimedOut(errors.AWSError):
+class TaskTimedOut(AWSError):
     """A token whose task is over: answered, timed out, or stopped."""
 
     TYPE = "TaskTimedOut"
@@ -46,10 +48,10 @@ class Machine:
     creation_date: datetime
     parsed: dict[str, Any]
     type: str = "STANDARD"
-    roleArn: str = f"arn:aws:iam::{ACCOUNT}:role/local"  # noqa: N815 (moto's name)
+    roleArn: str = f"arn:aws:iam::{ACCOUNT}:role/local"
     description: str | None = None
     latest_version = None
-    encryptionConfiguration = tracingConfiguration = loggingConfiguration = None  # noqa: N815 (moto's names)
+    encryptionConfiguration = tracingConfiguration = loggingConfiguration = None
 
 
 @dataclass
@@ -100,7 +102,7 @@ class Machines:
         def send_task_failure(response: Any) -> Any:  # moto drops the cause
             self.send_task_failure(response._get_param("taskToken"), response._get_param("error"),
                                    response._get_param("cause"))  # fmt: skip
-            return responses.EmptyResult()
+            return EmptyResult()
 
         stack.enter_context(patch.object(responses, "get_backend", lambda account, region: self))
         stack.enter_context(patch.object(responses.StepFunctionResponse, "send_task_failure", send_task_failure))

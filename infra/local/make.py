@@ -120,7 +120,9 @@ class Maker:
         return Made(full, {"Arn": arn})
 
     def _invoke_config(self, name: str, properties: dict[str, Any]) -> Made:
-        _known(name, properties, "FunctionName Qualifier MaximumRetryAttempts MaximumEventAgeInSeconds")
+        _known(name, properties, "FunctionName Qualifier MaximumRetryAttempts MaximumEventAgeInSeconds DestinationConfig")
+        if properties.get("DestinationConfig"):
+            raise NotEmulated(f"{name}: DestinationConfig")
         self._find_function(properties["FunctionName"]).retries = int(properties.get("MaximumRetryAttempts", 2))
         return Made(name)
 
@@ -144,7 +146,7 @@ class Maker:
         passed = {"AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode",
                   "ProvisionedThroughput", "DeletionProtectionEnabled"}  # fmt: skip
         _known(name, properties, "TableName TimeToLiveSpecification PointInTimeRecoverySpecification SSESpecification "
-               "Tags TableClass OnDemandThroughput ContributorInsightsSpecification ResourcePolicy", passed)  # fmt: skip
+               "Tags TableClass OnDemandThroughput ContributorInsightsSpecification", passed)  # fmt: skip
         table = properties.get("TableName", f"{self._stack}-{name}")
         dynamodb = self._place.client("dynamodb")
         dynamodb.create_table(TableName=table, **{key: properties[key] for key in passed & properties.keys()})

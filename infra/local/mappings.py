@@ -109,4 +109,3 @@ def _record(message: dict[str, Any], queue: str) -> dict[str, Any]:
         "eventSourceARN": queue_arn(queue),
         "awsRegion": REGION,
     }
-

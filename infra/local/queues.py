@@ -110,7 +110,8 @@ class Queues:
     def _deliverable(self, queue: sqs.Queue) -> Iterator[sqs.Message]:
         """Messages that may be handed out now, in order; what was tried too often goes to the dead letters."""
         blocked: set[str] = set()
-        most = queue.redrive_policy["maxReceiveCount"] if queue.dead_letter_queue else None
+        policy = queue.redrive_policy if queue.dead_letter_queue else None
+        most = policy["maxReceiveCount"] if policy else None
         candidates = list(queue._messages)
         if not queue.fifo_queue and self._rng.random() < self.shuffled:
             self._rng.shuffle(candidates)
@@ -133,7 +134,7 @@ class Queues:
 
     def _expire(self, queue: sqs.Queue) -> None:
         oldest = self._clock.epoch_ms() - queue.message_retention_period * 1000  # type: ignore[attr-defined]
-        queue._messages = [message for message in queue._messages if (message.sent_timestamp or 0) > oldest]
+        queue._messages = [message for message in queue._messages if int(message.sent_timestamp or 0) > oldest]  # type: ignore[redundant-expr]
 
     def delete(self, backend: sqs.SQSBackend, queue_name: str, receipt_handle: str) -> None:
         with self._lock:
@@ -162,7 +163,9 @@ class Queues:
                 raise SQSException("MessageNotInflight", "The specified message isn't in flight.")
             first = message.approximate_first_receive_timestamp or 0
             if self._clock.epoch_ms() + int(visibility_timeout) * 1000 - first > 43_200_000:
-                raise InvalidParameterValue("Total VisibilityTimeout for the message is beyond the limit [43200 seconds]")
+                raise InvalidParameterValue(
+                    "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]"
+                )
             message.change_visibility(visibility_timeout)
 
     def all(self) -> dict[str, sqs.Queue]:
@@ -220,4 +223,6 @@ def _check_content(queue: sqs.Queue, body: str, attributes: dict[str, Any] | Non
         size += len(value.get("StringValue", "").encode()) + len(value.get("BinaryValue", b""))
     limit = queue.maximum_message_size  # type: ignore[attr-defined]
     if size > limit:
-        raise InvalidParameterValue(f"One or more parameters are invalid. Reason: Message must be shorter than {limit} bytes.")
+        raise InvalidParameterValue(
+            f"One or more parameters are invalid. Reason: Message must be shorter than {limit} bytes."
+        )

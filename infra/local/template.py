@@ -6,14 +6,18 @@ intrinsic functions are resolved here against what `infra.local.make` has made s
 
 from __future__ import annotations
 
+import base64
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import yaml
 
@@ -46,11 +50,11 @@ class Resource:
     needs: frozenset[str]
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads the short forms of CloudFormation's intrinsic functions."""
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Safe loader that reads the short forms of CloudFormation's intrinsic functions."""
 
 
-def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+def _intrinsic(loader: Any, suffix: str, node: yaml.Node) -> dict[str, Any]:
     value: Any
     if isinstance(node, yaml.ScalarNode):
         value = loader.construct_scalar(node)
@@ -72,11 +76,11 @@ class Template:
 
     def __init__(self, path: str | Path, parameters: Mapping[str, str] | None = None) -> None:
         self.path = Path(path).resolve()
-        raw = yaml.load(self.path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        raw = yaml.load(self.path.read_text(encoding="utf-8"), Loader=_Loader)
         self.parameters = self._parameters(raw.get("Parameters", {}), dict(parameters or {}))
         self.folders: dict[str, Path] = {}
         self._localise(raw)
-        expanded = _transform(raw, self.parameters)
+        expanded = json.loads(_expanded(json.dumps(raw, default=str), json.dumps(self.parameters)))
         self._mappings: dict[str, Any] = expanded.get("Mappings", {})
         self._conditions: dict[str, Any] = expanded.get("Conditions", {})
         self.outputs: dict[str, Any] = expanded.get("Outputs", {})
@@ -112,8 +116,10 @@ class Template:
                 case "AWS::Serverless::LayerVersion":
                     properties["ContentUri"] = f"s3://local/{name}"
                 case "AWS::Serverless::StateMachine" if isinstance(properties.get("DefinitionUri"), str):
-                    text = (self.path.parent / properties.pop("DefinitionUri")).read_text(encoding="utf-8")
-                    properties["Definition"] = yaml.safe_load(text)  # JSON is YAML
+                    file = self.path.parent / properties.pop("DefinitionUri")
+                    if not file.exists():
+                        raise TemplateError(f"{name}: DefinitionUri {file} does not exist")
+                    properties["Definition"] = yaml.safe_load(file.read_text(encoding="utf-8"))  # JSON is YAML
 
     def _in_order(self, raw: dict[str, Any]) -> dict[str, Resource]:
         kept: dict[str, Resource] = {}
@@ -177,8 +183,6 @@ class Template:
             case "Fn::Not":
                 return items[0] not in (True, "true")
             case "Fn::Base64":
-                import base64
-
                 return base64.b64encode(str(items).encode()).decode()
         raise TemplateError(f"the local world does not know the function {key}")
 
@@ -219,7 +223,9 @@ class Template:
         return _SUB.sub(one, text)
 
 
-def _transform(raw: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any]:
+@lru_cache(maxsize=8)
+def _expanded(raw: str, parameters: str) -> str:
+    """The template (JSON) after AWS's SAM transform, as JSON; remembered, because tests raise many worlds."""
     from samtranslator.translator.transform import transform
 
     class NoManagedPolicies:
@@ -228,16 +234,9 @@ def _transform(raw: dict[str, Any], parameters: dict[str, Any]) -> dict[str, Any
         def load(self) -> dict[str, str]:
             return {}
 
-    before = os.environ.get("AWS_DEFAULT_REGION")
-    os.environ["AWS_DEFAULT_REGION"] = REGION
-    try:
-        copy = json.loads(json.dumps(raw, default=str))
-        return dict(transform(copy, dict(parameters), NoManagedPolicies()))  # type: ignore[arg-type]
-    finally:
-        if before is None:
-            del os.environ["AWS_DEFAULT_REGION"]
-        else:
-            os.environ["AWS_DEFAULT_REGION"] = before
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)  # it warns of metrics that it did not send
+    with patch.dict(os.environ, {"AWS_DEFAULT_REGION": REGION}):
+        return json.dumps(transform(json.loads(raw), json.loads(parameters), NoManagedPolicies()))
 
 
 def _references(value: Any) -> Iterator[str]:

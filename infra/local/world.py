@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -32,6 +33,7 @@ from infra.local.functions import Boundary, Function, Outcome, Runtime, _optiona
 from infra.local.machines import Machines
 from infra.local.make import Maker
 from infra.local.mappings import Pollers, queue_url
+from infra.local.outside import BucketDrop, put_secret
 from infra.local.queues import Queues
 from infra.local.schedules import Schedule, following
 from infra.local.shim import DynamoShim, install_world_time
@@ -51,14 +53,26 @@ class NotSettled(RuntimeError):
     """The world did not come to rest; the text says what was still moving."""
 
 
+_alone = threading.Lock()
+
+
+@cache
+def _session() -> boto3.session.Session:
+    """One session for all worlds of a process: it keeps the service models that it has read."""
+    return boto3.session.Session()
+
+
 class Systems(Protocol):
-    """The outside systems around the world (`infra.local.sandbox.Sandboxes`)."""
+    """The outside systems around the world, as `infra.local.sandbox.Sandboxes` is one."""
+
+    deliver: Callable[[str, dict[str, str], bytes], int] | None
+    drop: Any
 
     def start(self) -> Mapping[str, str]: ...
-    def tick(self, now: datetime) -> Any: ...
+    def tick(self, now: datetime | None = None) -> int: ...
     def next_due(self) -> datetime | None: ...
     def secrets(self) -> Mapping[str, Any]: ...
-    def stop(self) -> Any: ...
+    def stop(self) -> None: ...
 
 
 @dataclass
@@ -120,6 +134,9 @@ class World:
     # --- coming and going -----------------------------------------------------------------------------------------
 
     def __enter__(self) -> World:
+        if not _alone.acquire(blocking=False):
+            raise RuntimeError("one world at a time: another one is open in this process")
+        self._stack.callback(_alone.release)
         try:
             self._open()
         except BaseException:
@@ -169,11 +186,13 @@ class World:
     def _start_sandboxes(self) -> None:
         wanted = self._sandboxes_wanted
         if wanted is True:
-            sandbox = _optional("infra.local.sandbox")
-            wanted = sandbox.Sandboxes(self.clock, self.seed) if sandbox else None
+            wanted = _optional("infra.local.sandbox").Sandboxes(self.clock, self.seed)
         if not wanted or isinstance(wanted, bool):
             return
         self.sandboxes = wanted
+        wanted.deliver = lambda path, headers, body: self.http("POST", path, headers, body).status
+        if "Drop" in self.resources:
+            wanted.drop = BucketDrop(self.client("s3"), self.resources["Drop"].ref)
         self._stack.callback(wanted.stop)
         self.urls = dict(wanted.start())
         for name, value in wanted.secrets().items():
@@ -181,19 +200,12 @@ class World:
 
     def put_secret(self, name: str, value: Any) -> None:
         """Puts a secret; a short name (``stripe/acct_us``) stands under ``tieout/{stage}/``."""
-        stage = self.template.parameters.get("Stage", "dev")
-        full = name if name.startswith("tieout/") else f"tieout/{stage}/{name}"
-        text = value if isinstance(value, str) else json.dumps(value)
-        secrets = self.client("secretsmanager")
-        try:
-            secrets.create_secret(Name=full, SecretString=text)
-        except secrets.exceptions.ResourceExistsException:
-            secrets.put_secret_value(SecretId=full, SecretString=text)
+        put_secret(self.client("secretsmanager"), self.template.parameters.get("Stage", "dev"), name, value)
 
     def client(self, service: str) -> Any:
         """A boto3 client of this world (for tests and for the world itself; its calls are not counted)."""
         if service not in self._clients:
-            self._clients[service] = boto3.session.Session().client(service, region_name=REGION)  # type: ignore[call-overload]
+            self._clients[service] = _session().client(service, region_name=REGION)  # type: ignore[call-overload]
         return self._clients[service]
 
     # --- calls ----------------------------------------------------------------------------------------------------
@@ -358,7 +370,9 @@ class World:
     def _late_call(self, late: _Late) -> None:
         with self._lock:
             self._late.remove(late)
-        function = next(f for arn, f in self.functions.items() if late.target == arn or late.target.startswith(f"{arn}:"))
+        function = next(
+            f for arn, f in self.functions.items() if late.target == arn or late.target.startswith(f"{arn}:")
+        )
         outcome = self.runtime.invoke(function, late.event)
         if not outcome.failed:
             return
