@@ -257,7 +257,7 @@ class _Reader:
         if node is None:
             return {}
         extra: dict[str, Shape] = {}
-        for root, child in self.check.fields(node, "scope", _Anything()).items():
+        for root, child in self.check.fields(node, "scope", node.value if isinstance(node.value, dict) else ()).items():
             shapes = {"any": RAW, "text": TEXT} | {kind: Shape(model, absent=False) for kind, model in KINDS.items()}
             if not isinstance(child.value, str) or child.value not in shapes:
                 self.check.wrong(child, f"scope {root!r} must be one of {', '.join(shapes)}")
@@ -478,19 +478,6 @@ class _Reader:
             words = self.check.fields(node, "an argument", ("const",), ("const",))
             return words.get("const")
         return self._path(node, scope)
-
-
-class _Anything(Collection[str]):
-    """Every word is known."""
-
-    def __contains__(self, word: object) -> bool:
-        return True
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
 
 
 def _spell(said: Mapping[str, Node], verb: str) -> str:

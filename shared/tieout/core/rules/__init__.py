@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from tieout.core.rules.registry import REGISTRY
 
-MODULES: Final = ("amounts", "days", "names", "salesforce", "stripe")
+MODULES: Final = ("amounts", "days", "names", "netsuite", "salesforce", "stripe")
 """The modules of this room that hold rules; one line each."""
 
 for _module in MODULES:

@@ -62,3 +62,9 @@ def due_after(document_date: DocumentDate, terms: str) -> DueDate:
 def day_slashes(day: DocumentDate | PostingDate | DueDate) -> str:
     """A day as older systems want it: ``2026/01/31``."""
     return day.iso.replace("-", "/")
+
+
+@rule
+def utc_day(moment: EventInstant) -> str:
+    """The UTC day of a moment, for records that want a day and book nothing under it."""
+    return moment.value.date().isoformat()

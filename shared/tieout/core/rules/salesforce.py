@@ -49,3 +49,9 @@ def salesforce_tax_ids(account: Mapping[str, Any]) -> tuple[TaxId, ...]:
         return ()
     scheme = "us_ein" if country == "US" else "eu_vat" if country in EU else "other"
     return (TaxId(type=scheme, value=str(value), country=country or None, validated=None),)
+
+
+@rule
+def salesforce_interval(product: str) -> str:
+    """How often a product code is billed: set-up once, all else monthly."""
+    return "once" if product.upper().startswith("SETUP") else "month"

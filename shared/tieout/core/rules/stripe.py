@@ -10,8 +10,11 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+from tieout.core import keys
+from tieout.core.clocks import DocumentDate, PostingDate, TaxPoint, posting_date_of, tax_point_of
 from tieout.core.documents import Address, Allocation, TaxBreakdown
 from tieout.core.money import Money
+from tieout.core.rules import days
 from tieout.core.rules.amounts import decimal, stripe_money
 from tieout.core.rules.registry import rule
 from tieout.core.verdicts import Ignore, NeedsHuman
@@ -45,30 +48,27 @@ def stripe_subscription(document: Mapping[str, Any]) -> str | None:
 
 
 @rule
-def stripe_issued(document: Mapping[str, Any]) -> int | None:
-    """When the document was issued (Unix seconds): effective, else finalized, else created."""
-    for value in (
-        document.get("effective_at"),
-        _at(document, "status_transitions", "finalized_at"),
-        document.get("created"),
-    ):
-        if type(value) is int:
-            return value
-    return None
+def stripe_document_date(document: Mapping[str, Any], zone: str) -> DocumentDate | None:
+    """The day of issue in the entity's zone: effective, else finalized, else created."""
+    issued = _issued(document)
+    return None if issued is None else days.document_date(issued, zone)
 
 
 @rule
-def stripe_posted(document: Mapping[str, Any]) -> int | None:
-    """When the books feel it (Unix seconds): voided, where it was voided; else issued."""
+def stripe_tax_point(document: Mapping[str, Any], zone: str) -> TaxPoint | None:
+    """The tax point: the day of issue."""
+    day = stripe_document_date(document, zone)
+    return None if day is None else tax_point_of(day)
+
+
+@rule
+def stripe_posting_date(document: Mapping[str, Any], zone: str) -> PostingDate | None:
+    """The day the books feel it: of voiding, where it was voided; else of issue."""
     voided = _at(document, "status_transitions", "voided_at")
-    return voided if type(voided) is int else stripe_issued(document)
-
-
-@rule
-def stripe_paid_at(document: Mapping[str, Any]) -> int | None:
-    """When an invoice was paid (Unix seconds)."""
-    paid = _at(document, "status_transitions", "paid_at")
-    return paid if type(paid) is int else None
+    if type(voided) is int:
+        return days.posting_date(voided, zone)
+    day = stripe_document_date(document, zone)
+    return None if day is None else posting_date_of(day)
 
 
 @rule
@@ -215,9 +215,29 @@ def stripe_allocations(document: Mapping[str, Any], currency: str) -> tuple[Allo
 
 
 @rule
+def stripe_currency(currency: str) -> str:
+    """A currency as Stripe writes it: ``usd``."""
+    return currency.lower()
+
+
+@rule
+def stripe_quantity(quantity: Decimal) -> int:
+    """A quantity as Stripe's subscriptions take it: whole."""
+    if quantity != quantity.to_integral_value() or quantity < 0:
+        raise NeedsHuman("deal_incomplete", f"quantity {quantity}", what="a whole quantity")
+    return int(quantity)
+
+
+@rule
 def stripe_canonical(document: Mapping[str, Any], source: str, account: str) -> str:
     """The customer's one identity: as onboarding wrote it into the metadata, else made from Stripe's id."""
-    return stripe_metadata(document, "canonical_id") or f"{source}:{account}:{document['id']}"
+    return stripe_metadata(document, "canonical_id") or keys.object_id(source, account, str(document["id"]))
+
+
+def _issued(document: Mapping[str, Any]) -> int | None:
+    finalized = _at(document, "status_transitions", "finalized_at")
+    moments = (document.get("effective_at"), finalized, document.get("created"))
+    return next((moment for moment in moments if type(moment) is int), None)
 
 
 def _at(value: Any, *names: str) -> Any:
