@@ -16,13 +16,12 @@ from typing import Any, Final
 
 from tieout import flows, systems
 from tieout.contract import Read
-from tieout.core import documents, keys, ledger, routing
-from tieout.core.clocks import EventInstant
+from tieout.core import documents, keys, ledger
 from tieout.core.documents import Document
 from tieout.core.keys import Key
 from tieout.core.ledger import stamp
 from tieout.core.problems import problem
-from tieout.core.verdicts import Ignore, NeedsHuman, NotYet, Verdict
+from tieout.core.verdicts import Ignore, NeedsHuman, Verdict
 from tieout.core.writes import Change, Item, Put, Refused, Write
 from tieout.work import make, render
 from tieout.work.book import CASE_AGAIN
@@ -274,6 +273,7 @@ def event_item(arrival: Arrival, taken: Taken, key: Key, ports: Ports, token: st
         "delivery": arrival.delivery, "received": arrival.received, "fingerprint": taken.fingerprint,
         "vault": arrival.vault, "state": taken.outcome, "updated": stamp(now), "opened": stamp(now), "token": token,
         "day": arrival.received[:10], "at": arrival.received, "kind": "event", "deliveries": 1,
+        "messages": [arrival.message.id],
     }  # fmt: skip
     item |= {"find": taken.object_id} if taken.object_id else {}
     item |= {"flow": taken.flow} if taken.flow else {}
@@ -323,7 +323,7 @@ def _again(arrival: Arrival, taken: Taken, event: Item, found: Mapping[Key, Item
         run = found.get(Key(taken.run["pk"], taken.run["sk"])) if taken.run else None
         if run is not None and run["state"] == "NEW":
             batch.starts.append(run)
-        ports.log("duplicate", event=event["pk"])
+        _count(event, arrival, ports)
         return
     verdict = NeedsHuman("event_conflict", event=taken.event_id)
     conflict = Taken(taken.event_id, taken.type, taken.object_id, taken.fingerprint, ledger.CASE, verdict)
@@ -333,6 +333,25 @@ def _again(arrival: Arrival, taken: Taken, event: Item, found: Mapping[Key, Item
     except Refused:
         return  # this very conflict is known
     _tell_case(ports, Key(item["pk"], item["sk"]), conflict)
+
+
+def _count(event: Item, arrival: Arrival, ports: Ports) -> None:
+    """Count one more delivery of a known event; the queue handing over the same message again is none."""
+    ports.log("duplicate", event=event["pk"])
+    seen = event.get("messages", [])
+    if arrival.message.id in seen:
+        return
+    change = Change(
+        Key(event["pk"], event["sk"]),
+        set={"messages": [*seen[-49:], arrival.message.id]},
+        add={"deliveries": 1},
+        when={"deliveries": event["deliveries"]},
+    )
+    try:
+        ports.ledger.write([change])
+    except Refused as refusal:
+        if refusal.seen[0] is not None:
+            _count(refusal.seen[0], arrival, ports)
 
 
 def _tell_case(ports: Ports, key: Key, taken: Taken) -> None:
@@ -345,6 +364,3 @@ def start(run: Item, ports: Ports) -> None:
     """Start the state machine of a run; a lost start is found by the run's due time."""
     facts = {"flow": run["flow"], "run": [run["pk"], run["sk"]], "correlation": run["correlation"]}
     ports.machines.start(run["flow"], run["execution"], facts)
-
-
-__all__ = ["EventInstant", "NotYet", "intake", "routing"]

@@ -7,7 +7,7 @@ refused) answers it, and probe repeats a lost answer. Asked twice, a step finds 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -268,6 +268,3 @@ def look(ports: Ports, run: Item) -> str:
 def _postpone(run: Item, ports: Ports, by: timedelta) -> None:
     due = ledger.due(run["pk"], ports.now() + by)
     ports.ledger.write([Change(Key(run["pk"], run["sk"]), set=due, when={"state": run["state"], "tail": run["tail"]})])
-
-
-__all__: Sequence[str] = ("advance", "look", "step")
