@@ -120,7 +120,9 @@ class Maker:
         return Made(full, {"Arn": arn})
 
     def _invoke_config(self, name: str, properties: dict[str, Any]) -> Made:
-        _known(name, properties, "FunctionName Qualifier MaximumRetryAttempts MaximumEventAgeInSeconds DestinationConfig")
+        _known(
+            name, properties, "FunctionName Qualifier MaximumRetryAttempts MaximumEventAgeInSeconds DestinationConfig"
+        )
         if properties.get("DestinationConfig"):
             raise NotEmulated(f"{name}: DestinationConfig")
         self._find_function(properties["FunctionName"]).retries = int(properties.get("MaximumRetryAttempts", 2))

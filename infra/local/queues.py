@@ -35,7 +35,7 @@ class Queues:
     """
 
     def __init__(self, clock: WorldClock, lock: threading.RLock, rng: random.Random, waits: bool) -> None:
-        self._clock, self._lock, self._rng, self._waits = clock, lock, rng, waits
+        self._clock, self._lock, self._rng, self.waits = clock, lock, rng, waits
         self.duplicates = 0.0
         self.shuffled = 0.0
         self._sequence = 0
@@ -85,7 +85,7 @@ class Queues:
         self, backend: sqs.SQSBackend, queue_name: str, count: int, wait_seconds_timeout: int,
         visibility_timeout: int, message_attribute_names: list[str] | None = None,
     ) -> list[sqs.Message]:  # fmt: skip
-        until = time.monotonic() + (wait_seconds_timeout if self._waits else 0)
+        until = time.monotonic() + (wait_seconds_timeout if self.waits else 0)
         while True:  # a long poll holds no lock while it waits
             with self._lock:
                 found = self._take(backend.get_queue(queue_name), count, visibility_timeout)

@@ -43,8 +43,6 @@ def serve(world: World, port: int, stack: ExitStack) -> str:
 
 def _answer(world: World, environ: dict[str, Any]) -> Response:
     target = environ.get("RAW_URI") or environ.get("REQUEST_URI") or environ["PATH_INFO"]
-    if target.startswith("/_local/"):
-        return _local(world, target)
     headers = {key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")}
     for key in ("CONTENT_TYPE", "CONTENT_LENGTH"):
         if environ.get(key):
@@ -53,15 +51,19 @@ def _answer(world: World, environ: dict[str, Any]) -> Response:
     wanted = min(int(length), BODY_BYTES + 1) if length else BODY_BYTES + 1
     chunked = environ.get("wsgi.input_terminated")
     body = environ["wsgi.input"].read(wanted) if length or chunked else b""
+    if target.startswith("/_local/"):
+        return _local(world, environ["REQUEST_METHOD"], target, body)
     return world.http(environ["REQUEST_METHOD"], target, headers, body, environ.get("REMOTE_ADDR", "127.0.0.1"))
 
 
-def _local(world: World, target: str) -> Response:
-    """What the world says about itself: its time (for whoever signs), its issuer's keys, and what is still moving."""
+def _local(world: World, method: str, target: str, body: bytes) -> Response:
+    """What the world says about itself: its time (for whoever signs), its issuer, and what is still moving."""
+    if world.provider and (answer := world.provider.answer(method, target, body)):
+        return answer
     pages: dict[str, Callable[[], Any]] = {
         "/_local/clock": lambda: {"now": world.clock.now().isoformat(), "mode": str(world.clock)},
-        "/_local/jwks": world.api.jwks,
         "/_local/state": lambda: {"state": world.still_moving(), "not_emulated": world.not_emulated},
+        "/_local/systems": lambda: world.urls,
     }
     page = pages.get(target.partition("?")[0])
     if page is None:

@@ -33,9 +33,11 @@ from infra.local.functions import Boundary, Function, Outcome, Runtime, _optiona
 from infra.local.machines import Machines
 from infra.local.make import Maker
 from infra.local.mappings import Pollers, queue_url
+from infra.local.oidc import Provider
 from infra.local.outside import BucketDrop, put_secret
 from infra.local.queues import Queues
 from infra.local.schedules import Schedule, following
+from infra.local.server import serve
 from infra.local.shim import DynamoShim, install_world_time
 from infra.local.template import REGION, Made, Template
 
@@ -89,7 +91,8 @@ class World:
     """The stack of a template, alive. Use as a context manager; one world at a time in one process.
 
     ``sandboxes``: outside systems to start and stop with the world; True makes the repository's own. ``dues`` says
-    when the earliest thing in the ledger is due, so that a schedule only runs when it has something to do.
+    when the earliest thing in the ledger is due, so that a schedule only runs when it has something to do. With a
+    ``port`` (0: any) the API answers at `address` on the loopback, and a sign-in provider stands behind the desk.
     ``seed`` decides order, ids and chance. ``boundary`` is called before and after each call that leaves a handler,
     with ``"before|after FUNCTION SERVICE.Operation"`` or ``"... http.METHOD:first-path-segment"``; raise
     `infra.local.functions.Crash` in it to kill the environment there.
@@ -104,6 +107,7 @@ class World:
         threaded: bool = False,
         parameters: Mapping[str, str] | None = None,
         dues: Callable[[], datetime | None] | None = None,
+        port: int | None = None,
     ) -> None:
         self.clock = clock if isinstance(clock, WorldClock) else WorldClock(clock)
         self.seed, self.threaded, self.dues = seed, threaded, dues
@@ -130,6 +134,8 @@ class World:
         self.sandboxes: Systems | None = None
         self.template: Template
         self.address: str | None = None
+        self.provider: Provider | None = None
+        self._port = port
 
     # --- coming and going -----------------------------------------------------------------------------------------
 
@@ -162,16 +168,24 @@ class World:
             stack.enter_context(patch.object(product_clock, "source", self.clock.now))
         self.pollers = Pollers(self.runtime, self.client("sqs"))
         self.mappings = self.pollers.mappings
+        if self._port is not None:
+            self.address = serve(self, self._port, stack)
+            self.provider = Provider(self, self.address)
         self.template = Template(self._path, self._given())
         self.resources = Maker(self).make_all()
         for schedule in self.schedules:
             schedule.arm(self.clock.now())
         self._start_sandboxes()
         if self.threaded:
-            thread = threading.Thread(target=self._background, name="world", daemon=True)
-            stack.callback(thread.join, 5)
-            stack.callback(self._stopping.set)
-            thread.start()
+            self.start()
+
+    def start(self) -> None:
+        """Lets the world live by itself from now on: a thread pumps it in the clock's own time."""
+        self.threaded = self.queues.waits = True
+        thread = threading.Thread(target=self._background, name="world", daemon=True)
+        self._stack.callback(thread.join, 5)
+        self._stack.callback(self._stopping.set)
+        thread.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -179,9 +193,13 @@ class World:
         self._stack.close()
 
     def _given(self) -> dict[str, str]:
+        """Template parameters: the caller's, else those of the local issuer, where the template has them."""
+        defaults = dict(PARAMETERS)
+        if self.provider and self.address:
+            defaults |= {"OidcIssuer": self.provider.issuer, "DeskUrl": self.address}
         text = Path(self._path).read_text(encoding="utf-8")
-        defaults = {key: value for key, value in PARAMETERS.items() if f"\n  {key}:" in text}
-        return {**defaults, **(self._parameters or {})}
+        known = {key: value for key, value in defaults.items() if f"\n  {key}:" in text}
+        return {**known, **(self._parameters or {})}
 
     def _start_sandboxes(self) -> None:
         wanted = self._sandboxes_wanted
@@ -389,8 +407,11 @@ class World:
         runs = Counter(f"{run.machine.name}:{run.state}" for run in self.machines.executions.values()
                        if run.status == "RUNNING")  # fmt: skip
         last = [f"{name} {outcome.error_type}: {outcome.error_message}" for _, name, outcome in self.errors[-3:]]
-        return (f"now {self.clock.now().isoformat()}, next due {self.next_due()}, messages {depth}, "
-                f"executions {dict(runs)}, invocations {dict(self.runtime.invocations)}, last errors {last}")  # fmt: skip
+        facts = {
+            "now": self.clock.now().isoformat(), "next due": str(self.next_due()), "messages": depth,
+            "executions": dict(runs), "invocations": dict(self.runtime.invocations), "last errors": last,
+        }  # fmt: skip
+        return json.dumps(facts)
 
     # --- living by itself -----------------------------------------------------------------------------------------
 
@@ -405,10 +426,3 @@ class World:
                 print(f"the local world stumbled: {error}")
                 time.sleep(1)
             self._stopping.wait(0.02)
-
-    def serve(self, port: int = 0) -> str:
-        """Answers HTTP on the loopback until the world ends; returns the address."""
-        from infra.local.server import serve
-
-        self.address = serve(self, port, self._stack)
-        return self.address

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
 from infra.local.clock import WorldClock
 from infra.local.world import World
-from tests.integration.local.toybox import START, TOY
+from tests.integration.local.toybox import START, TOY, seen, send
 
 
 def test_a_request_becomes_an_event_of_format_two_and_the_answer_a_response(world: World) -> None:
@@ -76,11 +79,53 @@ def test_a_request_authorizer_is_asked_and_believed_only_when_it_says_yes(world:
 
 
 def test_a_threaded_world_answers_on_a_real_port_and_works_by_itself() -> None:
-    with World(TOY, clock=WorldClock("jump", START), threaded=True) as world:
-        address = world.serve()
+    with World(TOY, clock=WorldClock("jump", START), threaded=True, port=0) as world:
+        address = world.address
         answer = httpx.post(f"{address}/open/me?x=1", content=b"\xff", headers={"X-Sig": "s"})
         assert answer.status_code == 202
         assert answer.json()["headers"]["x-sig"] == "s"
         assert base64.b64decode(answer.json()["body"]) == b"\xff"
         assert httpx.get(f"{address}/nowhere").status_code == 404
         assert httpx.get(f"{address}/_local/clock").json()["now"].startswith("2026-03-02T09:00")
+        send(world, "Plain", "x")
+        until = time.monotonic() + 10
+        while seen(world) == [] and time.monotonic() < until:
+            time.sleep(0.02)
+        assert seen(world) == ["x"]
+
+
+def test_twenty_requests_at_once_are_each_answered_once() -> None:
+    with World(TOY, clock=WorldClock("jump", START), port=0) as world, ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda number: httpx.post(f"{world.address}/open/{number}").json(), range(20)))
+        assert [answer["pathParameters"]["who"] for answer in answers] == [str(number) for number in range(20)]
+        assert world.runtime.invocations["HelloFunction"] == 20
+
+
+def test_the_sign_in_provider_gives_a_token_that_opens_the_api_for_the_right_verifier_once() -> None:
+    with World(TOY, clock=WorldClock("jump", START), port=0) as world:
+        issuer = f"{world.address}/_local/oidc"
+        known = httpx.get(f"{issuer}/.well-known/openid-configuration").json()
+        verifier = "v" * 43
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+        back = f"{world.address}/auth/callback"
+        ask = {
+            "response_type": "code", "client_id": "desk", "redirect_uri": back, "state": "s", "nonce": "n",
+            "code_challenge": challenge, "code_challenge_method": "S256",
+        }  # fmt: skip
+        assert "oscar, operator" in httpx.get(known["authorization_endpoint"], params=ask).text
+        assert (
+            httpx.get(known["authorization_endpoint"], params={**ask, "redirect_uri": "https://x"}).status_code == 400
+        )
+
+        def code() -> str:
+            answer = httpx.get(known["authorization_endpoint"], params={**ask, "login_hint": "oscar"})
+            return str(httpx.URL(answer.headers["location"]).params["code"])
+
+        form = {"grant_type": "authorization_code", "redirect_uri": back, "code_verifier": verifier}
+        first = code()
+        tokens = httpx.post(known["token_endpoint"], data={**form, "code": first})
+        headers = {"authorization": f"Bearer {tokens.json()['access_token']}"}
+        assert httpx.get(f"{world.address}/closed/x", headers=headers).status_code == 202
+        again = httpx.post(known["token_endpoint"], data={**form, "code": first})
+        wrong = httpx.post(known["token_endpoint"], data={**form, "code": code(), "code_verifier": "w" * 43})
+        assert (again.status_code, wrong.status_code) == (400, 400)
