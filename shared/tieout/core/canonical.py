@@ -18,8 +18,8 @@ from typing import Final
 # short, and tested pair by pair; Unicode UTS #39 lists thousands more that no keyboard offers.
 LOOKALIKES: Final = str.maketrans(
     # Cyrillic, Greek, Armenian, Latin extensions
-    "авеԍнісјкӏмоԛрѕтԁԝхуѵғһ" + "αβεζηικμνορτυχ" + "օսհ" + "ıɑɡɩʟꮯ",
-    "abeghicjklmoqpstdwxyvfh" + "abezhikmnoptyx" + "ouh" + "iagilc",
+    "авеԍнісјкӏмоԛрѕтԁԝхуѵғһ" + "αβεζηικμνορτυχ" + "օսհ" + "ıɑɡɩʟ",
+    "abeghicjklmoqpstdwxyvfh" + "abezhikmnoptyx" + "ouh" + "iagil",
 )
 _DASHES: Final = dict.fromkeys((*range(0x2010, 0x2016), 0x2212, 0x2043, 0x02D7, 0x30FC, 0xFE58, 0xFE63, 0xFF0D), "-")
 _QUOTES: Final = {0x2018: "'", 0x2019: "'", 0x201B: "'", 0x02BC: "'", 0x00B4: "'", 0x60: "'", 0x201C: '"', 0x201D: '"'}

@@ -79,9 +79,7 @@ class EventInstant:
         return self.iso
 
     @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Validate from an instance or ISO text with an offset; serialise as `iso`."""
         return _as_text(cls)
 
@@ -94,9 +92,7 @@ class Day:
 
     def __post_init__(self) -> None:
         if type(self.value) is not date:
-            raise NeedsHuman(
-                "bad_date", f"a {type(self).__name__} is a day, not a {type(self.value).__name__}"
-            )
+            raise NeedsHuman("bad_date", f"a {type(self).__name__} is a day, not a {type(self.value).__name__}")
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -117,9 +113,7 @@ class Day:
         return self.iso
 
     @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Validate from an instance of this very type or ``YYYY-MM-DD``; serialise as `iso`."""
         return _as_text(cls)
 
@@ -243,9 +237,7 @@ class Calendar:
             raise TypeError("a period comes from a posting date and from no other clock")
         index = bisect_right(self._firsts, posting_date.value) - 1
         if index < 0 or posting_date.value > self.periods[index].last:
-            raise NotYet(
-                "period_not_in_calendar", entity=self.entity, posting_date=posting_date.iso, gate="period"
-            )
+            raise NotYet("period_not_in_calendar", entity=self.entity, posting_date=posting_date.iso, gate="period")
         return self.periods[index]
 
     def next_open(self, posting_date: PostingDate) -> Period | None:
@@ -260,8 +252,6 @@ def _as_text(cls: type[EventInstant] | type[Day]) -> core_schema.CoreSchema:
     parse = core_schema.no_info_after_validator_function(cls.parse, core_schema.str_schema(max_length=40))
     return core_schema.json_or_python_schema(
         json_schema=parse,
-        python_schema=core_schema.union_schema(
-            [core_schema.is_instance_schema(cls), parse], mode="left_to_right"
-        ),
+        python_schema=core_schema.union_schema([core_schema.is_instance_schema(cls), parse], mode="left_to_right"),
         serialization=core_schema.plain_serializer_function_ser_schema(str),
     )

@@ -51,10 +51,10 @@ class Address(Part):
     """A postal address as the source gives it; no field is guessed."""
 
     line1: Label = Field(description="street and number")
-    line2: Label | None = Field(None, description="suite, floor, care of")
+    line2: Label | None = Field(default=None, description="suite, floor, care of")
     city: Label = Field(description="city or town")
-    region: Label | None = Field(None, description="state, province or region code")
-    postal_code: Label | None = Field(None, description="postal code")
+    region: Label | None = Field(default=None, description="state, province or region code")
+    postal_code: Label | None = Field(default=None, description="postal code")
     country: Country = Field(description="ISO 3166-1 alpha-2 country code")
 
 
@@ -63,8 +63,8 @@ class TaxId(Part):
 
     type: Label = Field(description="the scheme, e.g. eu_vat or us_ein")
     value: Label = Field(description="the registration number as given")
-    country: Country | None = Field(None, description="country of registration")
-    validated: bool | None = Field(None, description="result of the last validation, None when never asked")
+    country: Country | None = Field(default=None, description="country of registration")
+    validated: bool | None = Field(default=None, description="result of the last validation, None when never asked")
 
 
 class ExternalId(Part):
@@ -73,9 +73,7 @@ class ExternalId(Part):
     system: Ident = Field(description="system that owns the id")
     account: Ident = Field(description="account of that system")
     id: Ident = Field(description="the id there")
-    status: Literal["active", "merged", "archived"] = Field(
-        "active", description="whether it may be posted to"
-    )
+    status: Literal["active", "merged", "archived"] = Field(default="active", description="whether it may be posted to")
 
 
 class Document(Part):
@@ -120,27 +118,23 @@ class Customer(Document):
     )
 
     canonical_id: Ident = Field(description="the customer's one identity across systems, not the source's id")
-    legal_name: Annotated[str, Field(min_length=1, max_length=255)] = Field(
-        description="registered name of the buyer"
-    )
-    name: Label | None = Field(None, description="trading name, if another")
-    email: Label | None = Field(None, description="address that invoices are sent to")
-    phone: Label | None = Field(None, description="telephone as given")
-    registration_number: Label | None = Field(None, description="company registration number")
-    tax_ids: Annotated[tuple[TaxId, ...], Field(strict=False)] = Field((), description="tax registrations")
-    billing_address: Address | None = Field(None, description="bill-to address")
-    shipping_address: Address | None = Field(None, description="ship-to address, decides the place of supply")
-    currency: Currency | None = Field(None, description="currency the customer is invoiced in")
-    terms: Label | None = Field(None, description="payment terms code, e.g. NET30")
-    price_list: Label | None = Field(None, description="price list code")
-    credit_hold: bool = Field(False, description="no new orders while true")
-    receivables_group: Label | None = Field(None, description="receivables account or posting group")
-    intercompany_partner: Ident | None = Field(
-        None, description="our entity code when the buyer is one of us"
-    )
-    parent_id: Ident | None = Field(None, description="canonical id of the parent account")
+    legal_name: Annotated[str, Field(min_length=1, max_length=255)] = Field(description="registered name of the buyer")
+    name: Label | None = Field(default=None, description="trading name, if another")
+    email: Label | None = Field(default=None, description="address that invoices are sent to")
+    phone: Label | None = Field(default=None, description="telephone as given")
+    registration_number: Label | None = Field(default=None, description="company registration number")
+    tax_ids: Annotated[tuple[TaxId, ...], Field(strict=False)] = Field(default=(), description="tax registrations")
+    billing_address: Address | None = Field(default=None, description="bill-to address")
+    shipping_address: Address | None = Field(default=None, description="ship-to address, decides the place of supply")
+    currency: Currency | None = Field(default=None, description="currency the customer is invoiced in")
+    terms: Label | None = Field(default=None, description="payment terms code, e.g. NET30")
+    price_list: Label | None = Field(default=None, description="price list code")
+    credit_hold: bool = Field(default=False, description="no new orders while true")
+    receivables_group: Label | None = Field(default=None, description="receivables account or posting group")
+    intercompany_partner: Ident | None = Field(default=None, description="our entity code when the buyer is one of us")
+    parent_id: Ident | None = Field(default=None, description="canonical id of the parent account")
     external_ids: Annotated[tuple[ExternalId, ...], Field(strict=False)] = Field(
-        (), description="ids of this customer in other systems"
+        default=(), description="ids of this customer in other systems"
     )
 
 
@@ -148,29 +142,29 @@ class Line(Part):
     """One line of an invoice or credit note. Net is after allowances; quantity and price explain it."""
 
     line_id: Ident = Field(description="the line's id at the source")
-    product_id: Ident | None = Field(None, description="product or item at the source")
-    description: Prose = Field("", description="text on the document")
-    quantity: Number = Field(Decimal(1), description="how many")
+    product_id: Ident | None = Field(default=None, description="product or item at the source")
+    description: Prose = Field(default="", description="text on the document")
+    quantity: Number = Field(default=Decimal(1), description="how many")
     unit_price: Number | None = Field(
-        None, description="price of one in major units, may be finer than a minor unit"
+        default=None, description="price of one in major units, may be finer than a minor unit"
     )
-    allowance: Money | None = Field(None, description="discount already taken off the net amount")
+    allowance: Money | None = Field(default=None, description="discount already taken off the net amount")
     net: Money = Field(description="line amount without tax")
-    tax: Money | None = Field(None, description="tax of this line, where the source says it by line")
-    tax_code: Label | None = Field(None, description="tax category at the source, e.g. DE-VAT-19")
-    tax_rate: Number | None = Field(None, description="tax rate in percent")
-    service_from: ServiceDate | None = Field(None, description="first day of the service")
-    service_to: ServiceDate | None = Field(None, description="last day of the service")
-    revenue_hint: Label | None = Field(None, description="revenue account or rule that the source suggests")
-    parent_line_id: Ident | None = Field(None, description="credit note: the invoice line that it credits")
+    tax: Money | None = Field(default=None, description="tax of this line, where the source says it by line")
+    tax_code: Label | None = Field(default=None, description="tax category at the source, e.g. DE-VAT-19")
+    tax_rate: Number | None = Field(default=None, description="tax rate in percent")
+    service_from: ServiceDate | None = Field(default=None, description="first day of the service")
+    service_to: ServiceDate | None = Field(default=None, description="last day of the service")
+    revenue_hint: Label | None = Field(default=None, description="revenue account or rule that the source suggests")
+    parent_line_id: Ident | None = Field(default=None, description="credit note: the invoice line that it credits")
 
 
 class TaxBreakdown(Part):
     """Tax of a document by category and rate."""
 
     tax_code: Ident = Field(description="tax category at the source")
-    rate: Number | None = Field(None, description="rate in percent")
-    jurisdiction: Label | None = Field(None, description="who levies it, e.g. US-CA")
+    rate: Number | None = Field(default=None, description="rate in percent")
+    jurisdiction: Label | None = Field(default=None, description="who levies it, e.g. US-CA")
     taxable: Money = Field(description="amount the tax is computed on")
     tax: Money = Field(description="tax amount")
 
@@ -200,23 +194,23 @@ class Invoice(Booked):
     )
 
     number: Ident = Field(description="number printed on the invoice")
-    series: Label | None = Field(None, description="number series")
+    series: Label | None = Field(default=None, description="number series")
     customer_id: Ident = Field(description="the customer at the source")
-    customer_name: Label | None = Field(None, description="bill-to name as printed")
-    due_date: DueDate | None = Field(None, description="day by which it is to be paid")
-    terms: Label | None = Field(None, description="payment terms code")
-    purchase_order: Label | None = Field(None, description="the buyer's order reference")
-    subscription_id: Ident | None = Field(None, description="subscription that it bills")
-    opportunity_id: Ident | None = Field(None, description="won deal it goes back to, in the CRM")
-    memo: Prose | None = Field(None, description="free text on the document")
+    customer_name: Label | None = Field(default=None, description="bill-to name as printed")
+    due_date: DueDate | None = Field(default=None, description="day by which it is to be paid")
+    terms: Label | None = Field(default=None, description="payment terms code")
+    purchase_order: Label | None = Field(default=None, description="the buyer's order reference")
+    subscription_id: Ident | None = Field(default=None, description="subscription that it bills")
+    opportunity_id: Ident | None = Field(default=None, description="won deal it goes back to, in the CRM")
+    memo: Prose | None = Field(default=None, description="free text on the document")
     lines: Lines = Field(description="what is invoiced")
-    tax_breakdown: Breakdown = Field((), description="tax by category and rate")
+    tax_breakdown: Breakdown = Field(default=(), description="tax by category and rate")
     net: Money = Field(description="sum of the lines' net amounts")
     tax: Money = Field(description="sum of the tax")
     gross: Money = Field(description="net and tax")
-    prepaid: Money | None = Field(None, description="paid before, taken off the amount due")
-    rounding: Money | None = Field(None, description="rounding amount, its own line (EN 16931 BT-114)")
-    payable: Money | None = Field(None, description="gross less prepaid plus rounding")
+    prepaid: Money | None = Field(default=None, description="paid before, taken off the amount due")
+    rounding: Money | None = Field(default=None, description="rounding amount, its own line (EN 16931 BT-114)")
+    payable: Money | None = Field(default=None, description="gross less prepaid plus rounding")
 
 
 class CreditNote(Booked):
@@ -238,12 +232,12 @@ class CreditNote(Booked):
 
     number: Ident = Field(description="number printed on the credit note")
     invoice_id: Ident = Field(description="the invoice it corrects, at the source")
-    invoice_number: Label | None = Field(None, description="number of that invoice")
+    invoice_number: Label | None = Field(default=None, description="number of that invoice")
     customer_id: Ident = Field(description="the customer at the source")
-    reason: Label | None = Field(None, description="reason code")
-    memo: Prose | None = Field(None, description="free text on the document")
+    reason: Label | None = Field(default=None, description="reason code")
+    memo: Prose | None = Field(default=None, description="free text on the document")
     lines: Lines = Field(description="what is credited")
-    tax_breakdown: Breakdown = Field((), description="tax by category, at the original rate")
+    tax_breakdown: Breakdown = Field(default=(), description="tax by category, at the original rate")
     net: Money = Field(description="sum of the lines' net amounts")
     tax: Money = Field(description="tax that is reversed")
     gross: Money = Field(description="net and tax")
@@ -253,7 +247,7 @@ class Allocation(Part):
     """The part of a payment that settles one document."""
 
     document_kind: Literal["invoice", "credit_note"] = Field(
-        "invoice", description="kind of the settled document"
+        default="invoice", description="kind of the settled document"
     )
     source_id: Ident = Field(description="the settled document at the source")
     amount: Money = Field(description="how much of it is settled")
@@ -273,17 +267,17 @@ class Payment(Booked):
         "fee",
     )
 
-    number: Label | None = Field(None, description="receipt number, if there is one")
+    number: Label | None = Field(default=None, description="receipt number, if there is one")
     customer_id: Ident = Field(description="the customer at the source")
-    method: Label | None = Field(None, description="card, bank transfer, ...")
-    processor_reference: Label | None = Field(None, description="the payment processor's reference")
-    bank_reference: Label | None = Field(None, description="the bank's reference")
+    method: Label | None = Field(default=None, description="card, bank transfer, ...")
+    processor_reference: Label | None = Field(default=None, description="the payment processor's reference")
+    bank_reference: Label | None = Field(default=None, description="the bank's reference")
     amount: Money = Field(description="gross amount received")
-    fee: Money | None = Field(None, description="what the processor keeps")
+    fee: Money | None = Field(default=None, description="what the processor keeps")
     allocations: Annotated[tuple[Allocation, ...], Field(strict=False, max_length=1000)] = Field(
-        (), description="what it settles"
+        default=(), description="what it settles"
     )
-    unapplied: Money | None = Field(None, description="amount on account; none means nothing is left over")
+    unapplied: Money | None = Field(default=None, description="amount on account; none means nothing is left over")
 
 
 class SubscriptionItem(Part):
@@ -291,9 +285,9 @@ class SubscriptionItem(Part):
 
     item_id: Ident = Field(description="id of the item at the source")
     product_id: Ident = Field(description="product")
-    price_id: Ident | None = Field(None, description="price at the billing system")
-    quantity: Number = Field(Decimal(1), description="how many")
-    unit_price: Money | None = Field(None, description="price of one per interval")
+    price_id: Ident | None = Field(default=None, description="price at the billing system")
+    quantity: Number = Field(default=Decimal(1), description="how many")
+    unit_price: Money | None = Field(default=None, description="price of one per interval")
 
 
 class Subscription(Document):
@@ -310,14 +304,14 @@ class Subscription(Document):
     )
 
     customer_id: Ident = Field(description="the customer, by canonical id")
-    opportunity_id: Ident | None = Field(None, description="won deal that it comes from")
+    opportunity_id: Ident | None = Field(default=None, description="won deal that it comes from")
     currency: Currency = Field(description="currency it bills in")
     start_date: ServiceDate = Field(description="first day of service")
-    end_date: ServiceDate | None = Field(None, description="last day of service; none runs on")
-    interval: Literal["month", "quarter", "year"] = Field("month", description="billing interval")
-    terms_days: int | None = Field(None, ge=0, le=365, description="days to pay when invoices are sent")
-    items: Annotated[tuple[SubscriptionItem, ...], Field(strict=False, min_length=1, max_length=1000)] = (
-        Field(description="what it bills")
+    end_date: ServiceDate | None = Field(default=None, description="last day of service; none runs on")
+    interval: Literal["month", "quarter", "year"] = Field(default="month", description="billing interval")
+    terms_days: int | None = Field(default=None, ge=0, le=365, description="days to pay when invoices are sent")
+    items: Annotated[tuple[SubscriptionItem, ...], Field(strict=False, min_length=1, max_length=1000)] = Field(
+        description="what it bills"
     )
 
 
@@ -326,13 +320,11 @@ class OpportunityLine(Part):
 
     line_id: Ident = Field(description="the line's id in the CRM")
     product_id: Ident = Field(description="product sold")
-    description: Prose = Field("", description="text of the line")
+    description: Prose = Field(default="", description="text of the line")
     quantity: Number = Field(description="how many")
     unit_price: Money = Field(description="agreed price of one")
     net: Money = Field(description="agreed amount of the line")
-    interval: Literal["month", "quarter", "year", "once"] = Field(
-        "month", description="how often it is billed"
-    )
+    interval: Literal["month", "quarter", "year", "once"] = Field(default="month", description="how often it is billed")
 
 
 class Opportunity(Document):
@@ -354,13 +346,13 @@ class Opportunity(Document):
     close_date: DocumentDate = Field(description="day it was won, in the entity's time zone")
     currency: Currency = Field(description="currency of the deal")
     amount: Money = Field(description="agreed total")
-    terms: Label | None = Field(None, description="agreed payment terms code")
-    start_date: ServiceDate | None = Field(None, description="agreed first day of service")
+    terms: Label | None = Field(default=None, description="agreed payment terms code")
+    start_date: ServiceDate | None = Field(default=None, description="agreed first day of service")
     account_ref: Ident = Field(description="the buying account in the CRM")
-    owner: Label | None = Field(None, description="user id of the deal's owner in the CRM")
+    owner: Label | None = Field(default=None, description="user id of the deal's owner in the CRM")
     customer: Customer = Field(description="the buyer, as a customer document")
     lines: Annotated[tuple[OpportunityLine, ...], Field(strict=False, max_length=1000)] = Field(
-        (), description="what was sold"
+        default=(), description="what was sold"
     )
 
 
@@ -373,16 +365,16 @@ class Status(Document):
     key: Ident = Field(description="key of the posting it tells about")
     about_kind: Ident = Field(description="kind of that document")
     about_id: Ident = Field(description="that document's id at its source")
-    document_ref: Label | None = Field(None, description="the document's number or id in the target")
+    document_ref: Label | None = Field(default=None, description="the document's number or id in the target")
     status: Literal["pending", "held", "accepted", "rejected", "compensated", "superseded"] = Field(
         description="business status"
     )
     sentence: Annotated[str, Field(min_length=1, max_length=1000)] = Field(
         description="what happened, who has it, what next, by when"
     )
-    code: Label | None = Field(None, description="problem code, when there is a problem")
-    account_ref: Label | None = Field(None, description="the CRM object that shows it (account or deal)")
-    amount: Money | None = Field(None, description="the document's total")
+    code: Label | None = Field(default=None, description="problem code, when there is a problem")
+    account_ref: Label | None = Field(default=None, description="the CRM object that shows it (account or deal)")
+    amount: Money | None = Field(default=None, description="the document's total")
 
 
 AnyDocument: TypeAlias = Customer | Invoice | CreditNote | Payment | Subscription | Opportunity | Status

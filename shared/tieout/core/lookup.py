@@ -98,9 +98,7 @@ class Table:
                         f"table {name}: lines {before.line} and {after.line} both hold for {after.key!r}"
                         f" from {after.first or 'ever'}"
                     )
-        self._index = {
-            where: ([row.first or date.min for row in held], held) for where, held in index.items()
-        }
+        self._index = {where: ([row.first or date.min for row in held], held) for where, held in index.items()}
 
     def lookup(self, key: str, on: date, entity: str | None = None, target: str | None = None) -> Hit | None:
         """The row that holds for `key` on that day, in the order above; None when there is none."""

@@ -79,9 +79,7 @@ class Currency(str):
     def __new__(cls, code: str) -> Currency:
         """The currency of an upper-case code."""
         if code not in EXPONENTS:
-            raise NeedsHuman(
-                "unknown_currency", f"not an ISO 4217 code: {code!r}"[:80], currency=str(code)[:8]
-            )
+            raise NeedsHuman("unknown_currency", f"not an ISO 4217 code: {code!r}"[:80], currency=str(code)[:8])
         return str.__new__(cls, code)
 
     @classmethod
@@ -95,9 +93,7 @@ class Currency(str):
         return EXPONENTS[str(self)]
 
     @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Validate from an upper-case code; serialise as plain text."""
         return core_schema.no_info_after_validator_function(
             lambda code: code if type(code) is cls else cls(code),
@@ -285,9 +281,7 @@ class Money:
         return tuple(Money(sign * part, self.currency) for part in parts)
 
     @classmethod
-    def __get_pydantic_core_schema__(
-        cls, source: Any, handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Validate from a `Money` or ``{"minor": int, "currency": code}``; serialise as the latter."""
         fields = core_schema.typed_dict_schema(
             {
@@ -296,9 +290,7 @@ class Money:
             },
             extra_behavior="forbid",
         )
-        spelled = core_schema.no_info_after_validator_function(
-            lambda d: cls(d["minor"], d["currency"]), fields
-        )
+        spelled = core_schema.no_info_after_validator_function(lambda d: cls(d["minor"], d["currency"]), fields)
         return core_schema.json_or_python_schema(
             json_schema=spelled,
             python_schema=core_schema.union_schema(

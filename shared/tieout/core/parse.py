@@ -1,11 +1,11 @@
 """The strict JSON reader for everything that comes in, and the exact writer for what goes out.
 
 `json.loads` is too kind for money: of duplicate keys it keeps the last, it takes NaN, it guesses UTF-16, it
-makes floats, nine bytes (``1e2000000``) can cost minutes of CPU, and deep nesting ends in a RecursionError.
+makes floats, nine bytes (``1e2000000``) can cost minutes of CPU, and deep nesting is a RecursionError.
 Here each is one typed refusal, ``NeedsHuman('bad_json', reason=...)``, in time linear in the size.
 
 Reasons: ``too_large``, ``not_utf8``, ``byte_order_mark``, ``too_deep``, ``syntax``, ``duplicate_key``,
-makes floats, nine bytes (``1e2000000``) can cost minutes of CPU, and deep nesting is a RecursionError.
+``not_a_number``, ``number_too_long``, ``exponent``, ``minus_zero``, ``forbidden_character``, ``not_an_object``.
 """
 
 from __future__ import annotations
@@ -131,14 +131,11 @@ def _check_depth(text: str, depth: int) -> None:
             return
         inner = brackets.replace("[]", "").replace("{}", "")
         if len(inner) == len(brackets):
-            raise _refuse("too_deep" if _balance(brackets) > depth else "syntax", "brackets do not match")
+            opened = len(brackets) - len(brackets.lstrip("[{"))
+            raise _refuse("too_deep" if opened > depth else "syntax", "brackets do not match")
         brackets = inner
     if brackets:
         raise _refuse("too_deep")
-
-
-def _balance(brackets: str) -> int:
-    return brackets.count("[") + brackets.count("{")
 
 
 def _has_forbidden(found: Any) -> bool:
@@ -188,6 +185,4 @@ def _write(value: Any, parts: list[str]) -> None:
                 _write(item, parts)
             parts.append("]" if value else "[]")
         case _:
-            raise TypeError(
-                f"{type(value).__name__} does not go out: exact numbers, text, days, containers do"
-            )
+            raise TypeError(f"{type(value).__name__} does not go out: exact numbers, text, days, containers do")
