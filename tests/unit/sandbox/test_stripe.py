@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import os
 import threading
 from pathlib import Path
@@ -14,6 +15,7 @@ import jsonschema
 import pytest
 
 from infra.local.sandbox import Fault, Line, Sandboxes, When
+from infra.local.sandbox.webhooks import hmac_hex
 from tests.unit.sandbox.conftest import Inbox, StillClock
 
 CONTRACTS = Path(os.environ.get("CONTRACTS_DIR", Path(__file__).parents[4] / "shared" / "contracts"))
@@ -276,10 +278,6 @@ def test_the_signature_is_the_vendors_own() -> None:
     vector = CONTRACTS / "stripe" / "samples" / "signature_vector.json"
     if not vector.exists():
         pytest.skip(f"no contract files at {CONTRACTS}; set CONTRACTS_DIR")
-    import json
-
-    from infra.local.sandbox.webhooks import hmac_hex
-
     known = json.loads(vector.read_text())
     message = f"{known['timestamp']}.{known['payload']}".encode()
     assert hmac_hex(known["secret"], message) in json.dumps(known)
@@ -316,7 +314,9 @@ def test_events_arrive_twice_late_or_out_of_order_when_told(
     assert inbox.events[-1]["type"] == "invoice.finalized"
 
 
-def test_an_event_nobody_listens_to_is_kept_but_not_sent(sandboxes: Sandboxes, stripe: httpx.Client, inbox: Inbox) -> None:
+def test_an_event_nobody_listens_to_is_kept_but_not_sent(
+    sandboxes: Sandboxes, stripe: httpx.Client, inbox: Inbox
+) -> None:
     form = {"customer": make_customer(stripe)["id"], "items[0][price]": "price_pro_usd"}
     stripe.post("/v1/subscriptions", data=form)
     sandboxes.tick()
@@ -348,8 +348,6 @@ def test_the_book_holds_exact_integers(sandboxes: Sandboxes) -> None:
 def test_every_object_is_whole_by_the_vendors_schema(sandboxes: Sandboxes, stripe: httpx.Client) -> None:
     if not SCHEMA.exists():
         pytest.skip(f"no contract files at {CONTRACTS}; set CONTRACTS_DIR")
-    import json
-
     us = sandboxes.stripe["acct_us"]
     buyer = make_customer(stripe, **{"address[country]": "US"})["id"]
     form = {"customer": buyer, "items[0][price]": "price_pro_usd"}
