@@ -23,6 +23,7 @@ COMMAND = "make generate"
 
 #: What a generator returns: path from the root, and the text that must stand there.
 Files = Mapping[str, str]
+Generator = Callable[[], Files]
 
 
 def machines() -> Files:
@@ -40,7 +41,7 @@ def template() -> Files:
     return {"template.yaml": fill(source, blocks(systems.SOURCES, systems.TARGETS, several_steps))}
 
 
-GENERATORS: dict[str, Callable[[], Files]] = {
+GENERATORS: dict[str, Generator] = {
     "infra/machines/*.asl.json": machines,
     "template.yaml": template,
 }
@@ -229,7 +230,7 @@ _MACHINE = """
 # --- the command --------------------------------------------------------------------------------------------------
 
 
-def render(generators: Mapping[str, Callable[[], Files]] = GENERATORS) -> dict[str, str]:
+def render(generators: Mapping[str, Generator] = GENERATORS) -> dict[str, str]:
     """Every derived file, path to text; ``ValueError`` where a generator returns what its pattern does not own."""
     files: dict[str, str] = {}
     for pattern, generator in generators.items():
@@ -240,7 +241,7 @@ def render(generators: Mapping[str, Callable[[], Files]] = GENERATORS) -> dict[s
     return files
 
 
-def differences(root: Path = ROOT, generators: Mapping[str, Callable[[], Files]] = GENERATORS) -> dict[str, str | None]:
+def differences(root: Path = ROOT, generators: Mapping[str, Generator] = GENERATORS) -> dict[str, str | None]:
     """What would change under ``root``: path to its new text, or to None where the file is to go."""
     fresh = render(generators)
     changed: dict[str, str | None] = {path: text for path, text in fresh.items() if _read(root / path) != text}
