@@ -158,7 +158,7 @@ class World:
             wire=self.wire or _no_wire,
             now=lambda: self.time,
             token=lambda: f"t{next(self._tokens)}",
-            log=lambda event, **facts: self.logged.append((event, facts)),
+            log=lambda what, /, **facts: self.logged.append((what, facts)),
             owner=f"w{next(self._owners)}",
             region="test",
             function_timeout=60,

@@ -147,9 +147,9 @@ def reset() -> None:
 
 
 # --- logs and metrics --------------------------------------------------------------------------------------------
-def log(event: str, **facts: object) -> None:
+def log(what: str, /, **facts: object) -> None:
     """One JSON line: codes, ids and counts, never a payload. Control characters are escaped by JSON itself."""
-    values = {"event": event, "service": settings.read().get("POWERTOOLS_SERVICE_NAME", "tieout"), **facts}
+    values = {"log": what, "service": settings.read().get("POWERTOOLS_SERVICE_NAME", "tieout"), **facts}
     if settings.read().get("LOG_LEVEL") != "ERROR":
         print(json.dumps(values, default=str, separators=(",", ":")))
 

@@ -219,7 +219,7 @@ def _superseded(batch: Batch, item: Item) -> bool:
     lane = batch.view.get(keys.lane_item(item.get("lane", "")))
     if item["kind"] != Status.kind or lane is None or lanes.head(lane) != item["key"] or len(lane["queue"]) < 2:
         return False
-    batch.book(item, Outcome(ledger.SUPERSEDED, note={"by": lane["queue"][1]}))
+    batch.book(item, Outcome(ledger.SUPERSEDED, note={"newer": lane["queue"][1]}))
     return True
 
 
