@@ -73,6 +73,7 @@ class Salesforce:
                 object=about,
                 occurred=occurred,
                 object_version=number,
+                entity=_optional(about, "Selling_Entity__c"),
                 unknown=tuple(sorted(set(event) - KNOWN)),
             ),
         )
@@ -92,6 +93,11 @@ def _text(holder: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= 255:
         raise _wrong(name)
     return value
+
+
+def _optional(holder: Mapping[str, Any], name: str) -> str | None:
+    value = holder.get(name)
+    return value if isinstance(value, str) and value else None
 
 
 SOURCE = Salesforce()
