@@ -23,7 +23,7 @@ from infra.local.clock import WorldClock
 
 TOKEN_SECONDS = 600
 TRANSACTION_BYTES = 4 * 1024 * 1024
-_PLACEHOLDER = re.compile(r"[:#][A-Za-z0-9_]+")
+_PLACEHOLDER = re.compile(r":[A-Za-z0-9_]+")
 
 
 class DynamoShim:
@@ -87,14 +87,13 @@ def _checked(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _refuse_unused(body: dict[str, Any]) -> None:
-    """AWS refuses a placeholder that no expression uses; moto accepts some."""
+    """AWS refuses a value that no expression uses; moto mostly accepts it."""
     text = " ".join(str(value) for key, value in body.items() if key.endswith("Expression"))
-    used = set(_PLACEHOLDER.findall(text))
-    for field in ("ExpressionAttributeValues", "ExpressionAttributeNames"):
-        if unused := set(body.get(field) or {}) - used:
-            raise MockValidationException(
-                f"Value provided in {field} unused in expressions: keys: {{{', '.join(sorted(unused))}}}"
-            )
+    if unused := set(body.get("ExpressionAttributeValues") or {}) - set(_PLACEHOLDER.findall(text)):
+        names = ", ".join(sorted(unused))
+        raise MockValidationException(
+            f"Value provided in ExpressionAttributeValues unused in expressions: keys: {{{names}}}"
+        )
 
 
 def install_world_time(stack: ExitStack, clock: WorldClock) -> None:
