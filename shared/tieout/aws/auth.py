@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 from authlib.oauth2.rfc6749.parameters import prepare_token_request
 from authlib.oauth2.rfc7523.assertion import sign_jwt_bearer_assertion
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, RSAKey
 
 from tieout.core.verdicts import TryAgain
 
@@ -122,16 +124,17 @@ def _assertion_form(
     auth: Mapping[str, str], secret: Mapping[str, Any], url: str, now: Callable[[], datetime]
 ) -> Callable[[], str]:
     client_id, key = _field(secret, "client_id"), _field(secret, "private_key")
+    kind = ECKey if auth["algorithm"].startswith("ES") else RSAKey
     head = {"alg": auth["algorithm"], "typ": "JWT", "kid": _field(secret, "certificate_id")}
 
     def form() -> str:
         issued = int(now().timestamp())  # by the house's clock, as all times are
         try:
             assertion = sign_jwt_bearer_assertion(
-                key, client_id, url, issued_at=issued, expires_at=issued + ASSERTION_LIFE,
+                kind.import_key(key), client_id, url, issued_at=issued, expires_at=issued + ASSERTION_LIFE,
                 claims={"scope": [auth["scope"]]}, header=dict(head),
             )  # fmt: skip
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, JoseError):
             raise TryAgain("target_credentials", "the private key cannot sign", after=60) from None
         fields = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}
         return str(prepare_token_request("client_credentials", **fields))
