@@ -98,8 +98,8 @@ ROOTS: Final[Mapping[str, Shape]] = {
     "ref": TEXT,
     **{kind: Shape(model, absent=False) for kind, model in KINDS.items()},
 }
-"""Where paths may start: ``object`` (the source's raw object), ``origin``, ``ref`` (our external reference),
-and a document by its kind."""
+"""Where paths may start: ``object`` (the source's raw object), ``origin``, ``ref`` (our external reference), and
+a document by its kind. A mapping may name more under ``scope:`` (``any``, ``text`` or a kind)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -568,8 +568,9 @@ class _Writer:
         self.mode = mode
         self._say(head)
         self.depth += 1
-        for root in roots:
-            self._say(f"v_{root} = scope[{root!r}]")
+        for root in roots:  # what a mapping declares as ``any`` may be absent; the rest is the caller's duty
+            loose = self.scope[root].raw and root != "object"
+            self._say(f"v_{root} = scope.get({root!r})" if loose else f"v_{root} = scope[{root!r}]")
         if mode == "wants":
             self._say("out = []")
             self._wanted(self.rules, dict(self.scope))

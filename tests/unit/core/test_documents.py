@@ -126,7 +126,8 @@ def test_the_fingerprint_covers_its_declared_fields_and_leaves_out_what_drifts(d
 @pytest.mark.parametrize("name", Invoice.identity)
 def test_every_money_or_identity_field_of_an_invoice_changes_its_fingerprint(name: str) -> None:
     other = {"lines": LINES[:1], "tax_breakdown": (), "currency": Currency("USD"), "number": "DE-2",
-             "customer_id": "c2", "document_date": DocumentDate.parse("2026-01-30"), "tax_point": TaxPoint.parse("2026-01-30")}  # fmt: skip
+             "customer_id": "c2", "document_date": DocumentDate.parse("2026-01-30"),
+             "tax_point": TaxPoint.parse("2026-01-30")}  # fmt: skip
     changed = INVOICE.model_copy(update={name: other.get(name, eur(1))})
     assert documents.fingerprint(changed) != documents.fingerprint(INVOICE)
 
