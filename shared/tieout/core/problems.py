@@ -126,6 +126,9 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "totals_do_not_add_up": Problem(
         "Lines and totals differ by {difference}.", "The source's document does not add up.",
         "Correct it at the source: void and issue again.", FINANCE),
+    "lines_cut": Problem(
+        "The event shows only the first {shown} lines of the document.", "Webhooks cut long lists.",
+        "Let it be read again from the source.", ENGINEER),
     "customer_not_linked": Problem(
         "Customer {what} is not known in the ERP yet.", "It was never onboarded, or its onboarding is still running.",
         "Onboard the customer; this goes on by itself.", REVENUE, case=False, recovers=True),
