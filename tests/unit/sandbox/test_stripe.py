@@ -368,3 +368,13 @@ def test_every_object_is_whole_by_the_vendors_schema(sandboxes: Sandboxes, strip
         for row in rows:
             problems = [f"{name}.{'.'.join(map(str, e.path))}: {e.message[:200]}" for e in validator.iter_errors(row)]
             assert problems == []
+
+
+def test_an_event_sent_again_later_shows_what_it_showed_first(sandboxes: Sandboxes, inbox: Inbox) -> None:
+    us = sandboxes.stripe["acct_us"]
+    invoice = bill(sandboxes)
+    sandboxes.tick()
+    us.pay(invoice["id"], When(hold=True))
+    us.send(us.events("invoice.finalized")[0]["id"])
+    sandboxes.tick()
+    assert inbox.received[-1][2] == inbox.received[-2][2]
