@@ -66,10 +66,13 @@ class Hit:
         return self.row.cells.get(column)
 
 
+_Plan: TypeAlias = tuple[tuple[dict[str, tuple[list[date], list[Row]]], bool, str], ...]
+
+
 class Table:
     """A governed table: name, owner, version and rows, indexed. Raises `ValueError` for overlapping rows."""
 
-    __slots__ = ("_index", "columns", "means", "name", "owner", "rows", "version")
+    __slots__ = ("_index", "_plans", "columns", "means", "name", "owner", "rows", "version")
 
     def __init__(
         self,
@@ -98,27 +101,38 @@ class Table:
                         f"table {name}: lines {before.line} and {after.line} both hold for {after.key!r}"
                         f" from {after.first or 'ever'}"
                     )
-        self._index = {where: ([row.first or date.min for row in held], held) for where, held in index.items()}
+        self._index: dict[tuple[str | None, str | None], dict[str, tuple[list[date], list[Row]]]] = {}
+        for (entity, target, key), held in index.items():
+            self._index.setdefault((entity, target), {})[key] = ([row.first or date.min for row in held], held)
+        self._plans: dict[tuple[str | None, str | None], _Plan] = {}
 
     def lookup(self, key: str, on: date, entity: str | None = None, target: str | None = None) -> Hit | None:
         """The row that holds for `key` on that day, in the order above; None when there is none."""
+        plan = self._plans.get((entity, target))
+        if plan is None:
+            plan = self._plans[entity, target] = self._plan(entity, target)
+        for held, fallback, level in plan:
+            found = held.get(FALLBACK if fallback else key)
+            if found is None:
+                continue
+            firsts, rows = found
+            index = bisect_right(firsts, on) - 1
+            if index >= 0 and rows[index].holds_on(on):
+                return Hit(self.name, self.version, rows[index], level)
+        return None
+
+    def _plan(self, entity: str | None, target: str | None) -> _Plan:
+        """The order of looking, without the places that hold no row at all."""
+        plan = []
         for who, level in ((entity, "entity"), (None, "organisation")):
             if who is None and level == "entity":
                 continue
-            for name, suffix in ((key, ""), (FALLBACK, " fallback")):
+            for fallback in (False, True):
                 for where in (target, None) if target is not None else (None,):
-                    row = self._at(who, where, name, on)
-                    if row is not None:
-                        return Hit(self.name, self.version, row, level + suffix)
-        return None
-
-    def _at(self, entity: str | None, target: str | None, key: str, on: date) -> Row | None:
-        found = self._index.get((entity, target, key))
-        if found is None:
-            return None
-        firsts, rows = found
-        index = bisect_right(firsts, on) - 1
-        return rows[index] if index >= 0 and rows[index].holds_on(on) else None
+                    held = self._index.get((who, where))
+                    if held and (not fallback or FALLBACK in held):
+                        plan.append((held, fallback, level + (" fallback" if fallback else "")))
+        return tuple(plan)
 
 
 class View:
