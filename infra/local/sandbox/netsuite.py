@@ -562,6 +562,7 @@ class NetSuite(System):
         line: Json = {
             name: self._reference(name, value, f"{path}.{name}") if name in {"item", "taxCode"} else value
             for name, value in row.items()
+            if value is not None
         }
         if "item" not in line:
             raise _missing("Item", f"{path}.item")

@@ -433,3 +433,19 @@ def test_the_accepted_fields_are_those_of_the_contract() -> None:
     tables = {**RECORDS, "itemElement": ITEM_LINE, "applyElement": APPLY_LINE}
     for name, table in tables.items():
         assert set(kinds_of(table)) == set(schemas[name]["properties"]), name
+
+
+def test_a_credit_on_an_invoice_that_is_paid_cannot_be_applied_to_it(ready: httpx.Client) -> None:
+    put(ready, "invoice/eid:TIE-1", invoice())
+    put(ready, "customerPayment/eid:TIE-P1", payment(217.74))
+    lines = {"items": [{"doc": {"externalId": "TIE-1"}, "apply": True, "amount": 217.74}]}
+    assert error(put(ready, "creditMemo/eid:TIE-C1", invoice(apply=lines)))[2] == "apply.items[0].amount"
+    assert put(ready, "creditMemo/eid:TIE-C1", invoice()).status_code == 204
+    assert ready.get(f"{V1}/creditMemo/eid:TIE-C1").json()["unapplied"] == 217.74
+
+
+def test_a_null_on_a_line_is_as_if_it_were_not_sent(ready: httpx.Client) -> None:
+    put(ready, "invoice/eid:TIE-1", invoice({**LINE, "quantity": None, "description": None}))
+    shown = ready.get(f"{V1}/invoice/eid:TIE-1", params={"expandSubResources": "true"}).json()
+    line = shown["item"]["items"][0]
+    assert (line["quantity"], "description" in line) == (1, False)
