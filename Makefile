@@ -34,7 +34,7 @@ check: check-code check-types check-imports check-template check-fresh check-met
 	@echo "check: all clean"
 
 bench: .venv/.ready ## counts against the budgets: modules at INIT, AWS calls, package size, dollars per million
-	$(BIN)/python -m pytest -p no:xdist -s tests/bench $(ARGS)
+	BENCH=1 $(BIN)/python -m pytest -p no:xdist -s tests/bench $(ARGS)
 
 generate: .venv/.ready ## writes what is derived: state machines, the derived blocks of template.yaml, docs
 	$(BIN)/python -m infra.generate
