@@ -60,9 +60,8 @@ def test_a_function_loads_no_more_than_it_did(function: str) -> None:
 @pytest.mark.parametrize("function", MOST)
 def test_a_function_starts_in_no_more_instructions_than_it_did(function: str) -> None:
     counted = instructions(function) // 1_000_000
-    print(
-        f"\n{function}: {counted} million instructions at INIT (at most {MOST_MILLIONS[function]}, goal {BUDGET_MILLIONS})"
-    )
+    limits = f"at most {MOST_MILLIONS[function]}, goal {BUDGET_MILLIONS}"
+    print(f"\n{function}: {counted} million instructions at INIT ({limits})")
     assert 0 < counted <= MOST_MILLIONS[function]
 
 
