@@ -58,7 +58,7 @@ def _rewrite(lane: Item, queue: list[str], aside: list[str], now: datetime, **mo
             **(due(lane["pk"], now + LOOK_AFTER) if open_ else {}),
             **more,
         },
-        remove=() if open_ else ("due", "due_shard"),
+        remove=("looks",) if open_ else ("looks", "due", "due_shard"),
         add={"rev": 1},
         when={"rev": lane["rev"], "queue[0]": head(lane)},
     )

@@ -209,7 +209,7 @@ def _tell(
         return []
     link = next((seen.get(Key(*key)) for key in item.get("reads", ()) if key[0].startswith("X#")), None)
     shown = ledger.SHOWN[outcome.to]
-    amount = Money(item["total"], Currency(item["currency"])) if item.get("currency") else None
+    amount = Money(item["total"], Currency(item["currency"])) if "total" in item else None
     about = Status(
         source=item["source"],
         account=item["account"],

@@ -130,8 +130,9 @@ def make(
     # An undo acts on what is posted already, in the order its state machine gives; it must not queue behind the very
     # refusal that it answers.
     lane = None if done == "undo" else lane_of(flow, doc)
-    once = system.actions[doc.kind, done].once
+    offered = system.actions[doc.kind, done]
     amount = documents.total(doc)
+    currency = amount.currency if amount else getattr(doc, "currency", None) if "currency" in offered.echo else None
     item: Item = {
         "key": key,
         "kind": doc.kind,
@@ -145,7 +146,7 @@ def make(
         "version": doc.version,
         "generation": generation,
         "target": target,
-        "ref": system.reference.of(key if once else f"{doc.kind}/{who}"),
+        "ref": system.reference.of(key if offered.once else f"{doc.kind}/{who}"),
         "fingerprint": documents.fingerprint(doc),
         "event": origin.event,
         "correlation": origin.correlation,
@@ -156,7 +157,8 @@ def make(
         "doc": pack(doc),
         "reads": reads_of(doc, done),
         **({"lane": lane} if lane else {}),
-        **({"currency": str(amount.currency), "total": amount.minor} if amount else {}),
+        **({"currency": str(currency)} if currency else {}),
+        **({"total": amount.minor} if amount else {}),
         **({"number": number} if (number := getattr(doc, "number", None)) else {}),
         **({"party": documents.party_of(doc)} if documents.party_of(doc) else {}),
         **({"posting_date": doc.posting_date.iso} if isinstance(doc, documents.Booked) else {}),

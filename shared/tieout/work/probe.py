@@ -30,6 +30,8 @@ from tieout.work.ports import Message, Ports, Send, Unavailable
 #: Work is not begun with less than this many seconds left.
 MARGIN: Final = 15.0
 LANE_AGAIN: Final = timedelta(seconds=90)
+#: A lane that stands still is looked at ever more rarely: its head has a due time of its own.
+LANE_LEAST, LANE_MOST = 90, 3600
 
 
 def probe(ports: Ports, limit: int = 200) -> Counter[str]:
@@ -224,10 +226,12 @@ def _lane(batch: post_verb.Batch, item: Item) -> str:
     """A lane that stands still although its head could go: its wake-up was lost."""
     head = lanes.head(item)
     now = batch.ports.now()
+    again = ledger.backoff(item.get("looks", 0), item["pk"], least=LANE_LEAST, most=LANE_MOST)
     change = Change(
         Key(item["pk"], item["sk"]),
-        set=ledger.due(item["pk"], now + LANE_AGAIN) if head else {"updated": stamp(now)},
+        set=ledger.due(item["pk"], now + again) if head else {"updated": stamp(now)},
         remove=() if head else ("due", "due_shard"),
+        add={"looks": 1},
         when={"rev": item["rev"]},
     )
     writes: list[Write] = [change]

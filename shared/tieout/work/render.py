@@ -82,7 +82,11 @@ def period(posting: Item, now: datetime) -> tuple[str, bool] | None:
 
 
 def scope(ports: Ports, view: Mapping[Key, Item | None], posting: Item, target: Target) -> dict[str, Any]:
-    """What a payload mapping may read: the document by its kind, our reference, target, customer and parent."""
+    """What a payload mapping may read: the document by its kind, our reference, target, customer and parent.
+
+    ``customer`` is the customer's link at the target (of a customer itself, the document); ``parent`` is the posting
+    that this one follows, or undoes.
+    """
     doc = make.unpack(posting)
     system, _, account = posting["target"].partition(":")
     values: dict[str, Any] = {
@@ -93,7 +97,7 @@ def scope(ports: Ports, view: Mapping[Key, Item | None], posting: Item, target: 
     }
     for pk, sk in posting.get("reads", ()):
         item = view.get(Key(pk, sk)) or {}
-        if pk.startswith("X#customer#") and item:
+        if pk.startswith("X#customer#") and item and doc.kind != "customer":
             canonical = item["canonical"]
             values["customer"] = {
                 "canonical": canonical,
@@ -114,8 +118,9 @@ def given(values: Mapping[str, Any], doc: Document) -> dict[str, dict[str, str]]
     """The ledger's links as the tables that a mapping may look into."""
     known: dict[str, dict[str, str]] = {}
     party, above = documents.party_of(doc), values.get("parent")
-    if party and "customer" in values:
-        known["customers"] = {party: values["customer"]["remote"]}
+    link = values.get("customer")
+    if party and isinstance(link, dict):
+        known["customers"] = {party: link["remote"]}
     if above and above.get("remote"):
         known["invoices"] = {above["source_id"]: above["remote"]}
     return known

@@ -1,0 +1,166 @@
+"""A short quote-to-cash story, played on the local world: what happens, what became of each event, and the tie-out.
+
+Two deals are won and two customers onboarded, one per legal entity, one ERP each. Three invoices in two currencies, a
+payment that arrives before its invoice, a credit note, a duplicate delivery, a time-out after the ERP had committed, and
+an invoice with a tax code nobody has mapped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from infra.local.sandbox import Fault, Line, Sandboxes, Stripe, When
+from infra.local.world import World
+from tieout.aws.ledger import DynamoLedger
+from tieout.core import ledger as states
+from tieout.core.keys import Key
+from tieout.core.ledger import instant
+from tieout.core.problems import problem
+from tieout.work import tie
+
+#: Anything that has not come to rest after this long is a failure of the story.
+PATIENCE = timedelta(hours=6)
+
+
+@dataclass
+class Scene:
+    """One thing that happens: a sentence for the person, and what it does to the sandboxes."""
+
+    says: str
+    does: Callable[[], None]
+
+
+@dataclass
+class Story:
+    """The story on one world."""
+
+    world: World
+    scenes: list[Scene] = field(default_factory=list)
+    customers: dict[str, str] = field(default_factory=dict)
+    invoices: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def sandboxes(self) -> Sandboxes:
+        """The outside systems."""
+        assert isinstance(self.world.sandboxes, Sandboxes)
+        return self.world.sandboxes
+
+    def billing(self, account: str) -> Stripe:
+        """One of the two Stripe accounts."""
+        return self.sandboxes.stripe[account]
+
+    def __post_init__(self) -> None:
+        say = self.scenes.append
+        say(Scene("Northwind (US) and Müller (DE) sign: two deals are won in Salesforce", self.win))
+        say(Scene("Northwind is billed $12,000.00 plus tax; NetSuite commits and then drops the line", self.bill_us))
+        say(Scene("Müller is billed €3,820.00 plus VAT by the German company, on the legacy ERP", self.bill_de))
+        say(Scene("Northwind pays; the payment's event arrives before the invoice's", self.pay_early))
+        say(Scene("Stripe delivers Northwind's first invoice a second time", self.duplicate))
+        say(Scene("Müller gets a credit note of €200.00", self.credit))
+        say(Scene("Müller is billed with a French tax that nobody has mapped", self.bill_unmapped))
+
+    # --- scenes
+    def win(self) -> None:
+        """Both seeded opportunities are won."""
+        for opportunity in self.sandboxes.salesforce.opportunities():
+            self.sandboxes.salesforce.close_won(opportunity["Id"])
+
+    def customer(self, account: str) -> str:
+        """The customer that onboarding made in a Stripe account."""
+        return next(iter(self.billing(account).tables["customers"]))
+
+    def bill_us(self) -> None:
+        """The ERP commits, then the connection breaks."""
+        self.sandboxes.faults.add(Fault("commit_then_drop", r"PUT /netsuite/acme/.*/invoice/"))
+        line = Line(12_000, 100, "prod_pro", "Pro, 100 seats", tax_rate="txr_us_ny_8875")
+        self.invoices["us"] = self.billing("acct_us").finalize_invoice(self.customer("acct_us"), [line])
+
+    def bill_de(self) -> None:
+        """The same event, another company, another ERP."""
+        line = Line(9_550, 40, "prod_pro", "Pro, 40 Plätze", tax_rate="txr_de_vat_19")
+        self.invoices["de"] = self.billing("acct_de").finalize_invoice(self.customer("acct_de"), [line])
+
+    def pay_early(self) -> None:
+        """A second US invoice whose event is held back until its payment's has arrived."""
+        billing = self.billing("acct_us")
+        line = Line(4_900, 1, "prod_support", "Support", tax_rate="txr_us_exempt")
+        self.invoices["late"] = billing.finalize_invoice(self.customer("acct_us"), [line], when=When(delay=90))
+        billing.pay(self.invoices["late"]["id"])
+
+    def duplicate(self) -> None:
+        """The same event again, signed anew."""
+        billing = self.billing("acct_us")
+        event = next(e for e in billing.events("invoice.finalized") if _about(e) == self.invoices["us"]["id"])
+        billing.send(event["id"])
+
+    def credit(self) -> None:
+        """Part of the German invoice is credited."""
+        self.billing("acct_de").credit(self.invoices["de"]["id"], net=20_000)
+
+    def bill_unmapped(self) -> None:
+        """Holds, with a sentence, and blocks nothing else."""
+        billing = self.billing("acct_de")
+        billing.add_tax_rate("FR-VAT-20", "20.0", "TVA")
+        line = Line(10_000, 1, "prod_setup", "Onboarding in Lyon", tax_rate="FR-VAT-20")
+        self.invoices["fr"] = billing.finalize_invoice(self.customer("acct_de"), [line])
+
+    # --- playing
+    def play(self) -> Iterator[Scene]:
+        """Each scene after it has come to rest."""
+        for scene in self.scenes:
+            scene.does()
+            self.world.run(limit=PATIENCE)
+            yield scene
+
+
+def _about(event: dict[str, Any]) -> str:
+    return str(event["data"]["object"]["id"])
+
+
+def ledger_of(world: World) -> DynamoLedger:
+    """The ledger of a world, read from outside its functions."""
+    return DynamoLedger(world.client("dynamodb"), world.resources["Ledger"].ref)
+
+
+def dues(world: World, ledger: DynamoLedger) -> Callable[[], datetime | None]:
+    """When something in the ledger will next move by itself.
+
+    What waits for a person does not, nor does what waits for something that has a due time of its own: a lane for its
+    head, a run for the machine that runs it.
+    """
+
+    def moves(row: dict[str, Any]) -> bool:
+        if is_case(row) or "state" not in row:
+            return False
+        running = {run.name for run in world.machines.executions.values() if run.status == "RUNNING"}
+        return row["what"] != "run" or row["state"] == "NEW" or _execution(ledger, row) not in running
+
+    def earliest() -> datetime | None:
+        moving = [row["due"] for row in ledger.open() if moves(row)]
+        return instant(min(moving)) if moving else None
+
+    return earliest
+
+
+def _execution(ledger: DynamoLedger, row: dict[str, Any]) -> str:
+    key = Key(row["pk"], row["sk"])
+    return str(ledger.read([key])[key]["execution"])
+
+
+def is_case(row: dict[str, Any]) -> bool:
+    """Whether an open row waits for a person."""
+    return row.get("state") in (states.CASE, states.REFUSED, states.AMBIGUOUS) or (
+        bool(row.get("code")) and problem(row["code"]).case
+    )
+
+
+def books(world: World) -> list[tie.Entry]:
+    """The sandboxes' own books, as the tie-out compares them with the ledger."""
+    assert isinstance(world.sandboxes, Sandboxes)
+    return [
+        tie.Entry(f"{one.system}:{one.account}", one.external_ref, one.kind, one.currency, one.total_minor)
+        for one in world.sandboxes.books()
+    ]
