@@ -71,6 +71,17 @@ def strings(node: ast.AST) -> Iterator[str]:
             yield found.value
 
 
+def chosen(node: ast.AST) -> Iterator[str]:
+    """The string constants that ``node`` may come to: itself, or the arms of a choice."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from (*chosen(node.body), *chosen(node.orelse))
+    elif isinstance(node, ast.BoolOp):
+        for value in node.values:
+            yield from chosen(value)
+
+
 def name_of(node: ast.AST) -> str:
     """``a.b.c`` for a name or an attribute; empty for anything else."""
     if isinstance(node, ast.Name):
@@ -213,7 +224,7 @@ def raised_codes(root: Path) -> Iterator[tuple[str, str]]:
             given = node.args[:1] if called in VERDICTS else node.args[2:3] if called == "Row" else []
             given += [word.value for word in node.keywords if word.arg == "code"]
             for argument in given:
-                for code in strings(argument):
+                for code in chosen(argument):
                     if code:
                         yield f"{path}:{node.lineno}", code
     for mapping in sorted((root / "shared/tieout/mappings").rglob("mapping.yaml")):
