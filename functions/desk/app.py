@@ -1,0 +1,13 @@
+"""desk: pages, JSON API and login over the ledger; reads, and writes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tieout.aws import wiring
+from tieout.aws.web.desk import desk
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """One HTTP request."""
+    return desk(wiring.environment()).answer(event)
