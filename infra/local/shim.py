@@ -5,16 +5,20 @@ Without the lock moto lets two conditional writes win and a roll-back undo a str
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 from moto.core.responses import ActionResult
+from moto.dynamodb import models as dynamodb
 from moto.dynamodb.exceptions import MockValidationException
+from moto.dynamodb.models.dynamo_type import DynamoType
+from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
 from moto.events import models as events
 from moto.s3 import models as s3
@@ -46,6 +50,7 @@ class DynamoShim:
 
         stack.enter_context(patch.object(DynamoHandler, "call_action", locked))
         stack.enter_context(patch.object(DynamoHandler, "transact_write_items", once))
+        stack.enter_context(patch.object(dynamodb, "copy", _Copies()))
         for name in ("put_item", "update_item", "delete_item", "query", "scan"):
             stack.enter_context(patch.object(DynamoHandler, name, _checked(getattr(DynamoHandler, name))))
 
@@ -63,10 +68,43 @@ class DynamoShim:
             if self._tokens[token][1] != text:
                 raise _mismatch()
             return ActionResult({})
+        _Copies.touched = [_key_of(action) for item in items for action in item.values()]
         result = transact(handler)
         if token:
             self._tokens[token] = (now, text)
         return result
+
+
+class _Copies:
+    """moto's back-up of the table before a transaction, without the items that the transaction does not touch.
+
+    moto copies the whole table deeply for each transaction, which makes a ledger of some hundred items unusably slow.
+    """
+
+    touched: ClassVar[list[dict[str, Any]]] = []
+    copy = staticmethod(copy.copy)
+
+    def deepcopy(self, value: Any) -> Any:
+        if not isinstance(value, Table):
+            return copy.deepcopy(value)
+        twin = copy.copy(value)
+        twin.items = copy.copy(value.items)
+        for name, row in value.items.items():
+            twin.items[name] = dict(row) if value.range_key_attr else row
+        for key in self.touched:
+            name = DynamoType(key[value.hash_key_attr])
+            if name not in value.items:
+                continue
+            if not value.range_key_attr:
+                twin.items[name] = copy.deepcopy(value.items[name])
+            elif (place := DynamoType(key[value.range_key_attr])) in value.items[name]:
+                twin.items[name][place] = copy.deepcopy(value.items[name][place])
+        return twin
+
+
+def _key_of(action: dict[str, Any]) -> dict[str, Any]:
+    key: dict[str, Any] = action.get("Key") or action["Item"]
+    return key
 
 
 def _mismatch() -> Exception:
