@@ -7,9 +7,9 @@
       {net},{tax},{gross},{parent reference},{text}
     T,{count},{sum of gross},{first 16 hex of SHA-256 over all D lines}
 
-``in/{batch}-{company}.ack.csv`` answers each record with ``A`` (booked, under the ERP's own number) or ``R`` (rejected,
-with a code). Amounts are minor units. Class S: the file and its acknowledgement are the search, and consistent. Text cells
-are escaped, because people open such files in a spreadsheet, where ``=…`` would run.
+``in/{batch}-{company}.ack.csv`` answers each record with ``A`` (booked, under the ERP's own number) or ``R``
+(rejected, with a code). Amounts are minor units. Class S: the file and its acknowledgement are the search, and
+consistent. Text cells are escaped, because people open such files in a spreadsheet, where ``=…`` would run.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ class NetSuite:
         except Verdict as lost:
             # The write was taken; only the look at it failed. That is no licence to write it again.
             raise Uncertain("target_unclear", f"read-back: {lost}", status=answer.status) from lost
-        if not member(shown, "id"):
+        if not isinstance(member(shown, "id"), str | int):
             # Nothing there, or a 2xx whose body is an error: neither says whether it was written.
             raise Uncertain("target_unclear", f"no record in the answer: {_details(shown)}", status=answer.status)
         return _echo(shown, work, request)

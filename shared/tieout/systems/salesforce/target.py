@@ -71,8 +71,8 @@ class Salesforce:
             row = self._read(wire, request.path)
         except Verdict as lost:
             raise Uncertain("target_unclear", f"read-back: {lost}", status=answer.status) from lost
-        if row is None:
-            raise Uncertain("target_unclear", "read-back finds nothing", status=404)
+        if not isinstance(member(row, "Id"), str):
+            raise Uncertain("target_unclear", "read-back finds no record", status=answer.status)
         return _echo(row)
 
     def _read(self, wire: Wire, path: str) -> Any:
