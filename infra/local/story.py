@@ -7,10 +7,18 @@ an invoice with a tax code nobody has mapped.
 
 from __future__ import annotations
 
+import json
+import re
+import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from io import StringIO
 from typing import Any
+
+from rich.console import Console
+from rich.table import Table
 
 from infra.local.sandbox import Fault, Line, Sandboxes, Stripe, When
 from infra.local.world import World
@@ -19,7 +27,7 @@ from tieout.core import ledger as states
 from tieout.core.keys import Key
 from tieout.core.ledger import instant
 from tieout.core.problems import problem
-from tieout.work import tie
+from tieout.work import ask, tie
 
 #: Anything that has not come to rest after this long is a failure of the story.
 PATIENCE = timedelta(hours=6)
@@ -164,3 +172,138 @@ def books(world: World) -> list[tie.Entry]:
         tie.Entry(f"{one.system}:{one.account}", one.external_ref, one.kind, one.currency, one.total_minor)
         for one in world.sandboxes.books()
     ]
+
+
+def accepted(world: World) -> int:
+    """How many deliveries the front door acknowledged, as the senders themselves counted them."""
+    assert isinstance(world.sandboxes, Sandboxes)
+    couriers = [*(one.courier for one in world.sandboxes.stripe.values()), world.sandboxes.salesforce.courier]
+    return sum(200 <= attempt.status < 300 for courier in couriers for attempt in courier.attempts)
+
+
+@dataclass
+class Ending:
+    """How a story ended: what became of each event, the tie-out, and how the targets' books compare."""
+
+    events: list[dict[str, str]]
+    tie: tie.Tie
+    differences: list[tie.Difference]
+    cases: list[dict[str, str]]
+
+    @property
+    def ties_out(self) -> bool:
+        """Everything received is accounted for, and every target's book agrees with the ledger."""
+        return self.tie.balanced and not self.differences
+
+
+def ending(world: World, since: datetime) -> Ending:
+    """Read the books after a story that began at ``since``."""
+    ledger, now = ledger_of(world), world.clock.now()
+    span = tie.last_days(now, (now.date() - since.date()).days + 1)
+    outcome = tie.tie(ledger, span, accepted(world))
+    differences = tie.compare(tie.booked(ledger, span), books(world))
+    return Ending(became(ledger, span), outcome, differences, open_cases(ledger, now))
+
+
+def became(ledger: DynamoLedger, days: list[str]) -> list[dict[str, str]]:
+    """One line an event: what it was and what became of it."""
+    keys = [Key(row["pk"], row["sk"]) for day in days for row in ledger.day(day) if row["what"] == "event"]
+    events = ledger.read(keys)
+    return [_line(ledger, events[key]) for key in keys]
+
+
+def _line(ledger: DynamoLedger, event: dict[str, Any]) -> dict[str, str]:
+    made = [Key(f"P#{name}") for name in event.get("postings", [])]
+    made += [Key(event["run"], "r0001")] if event.get("run") else []
+    found = ledger.read(made) if made else {}
+    ends = [f"{_where(item)} {states.SHOWN.get(item['state'], item['state'].lower())}" for item in found.values()]
+    said = problem(event["code"]).say(event.get("facts", {})) if event.get("code") else ""
+    return {
+        "event": event["event_id"],
+        "type": event["type"],
+        "about": event.get("find", ""),
+        "deliveries": str(event.get("deliveries", 1)),
+        "outcome": event["state"],
+        "became": "; ".join(ends) or said,
+    }
+
+
+def _where(item: dict[str, Any]) -> str:
+    if item["what"] == "run":
+        return f"{item['flow']}:"
+    number = item.get("remote_number") or item.get("remote") or ""
+    return f"{item['target']} {number}".strip() + ":"
+
+
+def open_cases(ledger: DynamoLedger, now: datetime) -> list[dict[str, str]]:
+    """The open cases, each with its sentence."""
+    return [
+        {"code": cause.code, "sentence": one.sentence, "owner": one.owner, "about": one.line.key}
+        for cause in ask.cases(ledger, now)
+        for one in cause.cases
+    ]
+
+
+def play(world: World, name: str = "main", *, as_json: bool = False) -> bool:
+    """Play the story with progress on the terminal, print what became of everything; whether it all ties out.
+
+    Raises ``ValueError`` for a story that does not exist.
+    """
+    if name != "main":
+        raise ValueError(f"there is no story {name!r}; there is «main», and «none» to start empty")
+    console = Console(file=sys.stderr if as_json else sys.stdout, highlight=False)
+    if not console.is_terminal:
+        console.width = 130  # a log file has no edge to wrap at
+    since = world.clock.now()
+    world.dues = dues(world, ledger_of(world))
+    story = Story(world)
+    began = story.world.clock.now()
+    logs = StringIO()
+    for number, scene in enumerate(_quietly(story, logs), start=1):
+        took = world.clock.now() - began
+        began = world.clock.now()
+        console.print(f"  [bold]{number}/{len(story.scenes)}[/] {scene.says}  [dim]({_span(took)} of world time)[/]")
+    end = ending(world, since)
+    if as_json:
+        print(json.dumps({"story": name, "ties_out": end.ties_out, **asdict(end)}, default=str))
+    else:
+        show(end, console)
+    return end.ties_out
+
+
+def _quietly(story: Story, logs: StringIO) -> Iterator[Scene]:
+    """Each scene, with the functions' own log lines kept off the terminal."""
+    scenes = story.play()
+    while True:
+        with redirect_stdout(logs):
+            scene = next(scenes, None)
+        if scene is None:
+            return
+        yield scene
+
+
+def _span(took: timedelta) -> str:
+    return re.sub(r"\..*", "", str(took))
+
+
+def show(end: Ending, console: Console) -> None:
+    """The ending as tables."""
+    table = Table("event", "about", "sent", "outcome", "what became of it", title="Every event", title_justify="left")
+    for line in end.events:
+        table.add_row(line["type"], line["about"], line["deliveries"], line["outcome"], line["became"])
+    console.print(table)
+    tied = Table("", "count", "money", title="Tie-out: received = the rest", title_justify="left")
+    tied.add_row("received", str(end.tie.received.count), _money(end.tie.received), style="bold")
+    for row in end.tie.rows:
+        tied.add_row(row.name, str(row.count), _money(row))
+    console.print(tied)
+    for one in end.cases:
+        console.print(f"  open case [bold]{one['code']}[/]: {one['sentence']} ({one['owner']})")
+    for difference in [*end.tie.differences, *end.differences]:
+        console.print(f"  [bold red]difference[/] {difference.kind}: {difference.about}: {difference.said}")
+    word = "[bold green]Everything ties out.[/]" if end.ties_out else "[bold red]It does not tie out.[/]"
+    console.print(f"{word} The targets' own books were compared with the ledger, document by document.")
+
+
+def _money(row: tie.Row) -> str:
+    return "  ".join(str(one) for one in row.money)

@@ -152,6 +152,38 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         "Add the row; this goes on by itself.", REVENUE),
     "deal_incomplete": Problem(
         "The deal lacks {what}.", "It was closed before it was complete.", "Complete the deal in the CRM.", REVENUE),
+    "unknown_currency": Problem(
+        "{currency} is not a currency that can be booked.", "The source sent a code that ISO 4217 does not list.",
+        "Correct the currency at the source.", FINANCE),
+    "bad_amount": Problem(
+        "An amount cannot be read exactly.", "It has a strange form, or more decimals than its currency.",
+        "Look at the raw event; correct it at the source.", ENGINEER),
+    "amount_out_of_range": Problem(
+        "An amount has eighteen digits or more.", "A mistake at the source, or an attack.",
+        "Look at the raw event.", FINANCE, severity="critical"),
+    "currency_mismatch": Problem(
+        "Two currencies meet inside one document.", "The source's document mixes currencies.",
+        "Correct it at the source: void and issue again.", FINANCE),
+    "negative_total": Problem(
+        "A {kind} over {amount} is negative.", "Its kind says the direction, not its sign.",
+        "Issue a credit note instead at the source.", FINANCE),
+    "bad_date": Problem(
+        "A date or time cannot be read.", "It has a strange form, or no time zone where one is due.",
+        "Look at the raw event.", ENGINEER),
+    "bad_time_zone": Problem(
+        "There is no time zone {zone}.", "A mistake in the entities table.", "Correct the row; then release.", ENGINEER),
+    "period_not_in_calendar": Problem(
+        "{entity} has no accounting period for {posting_date}.", "Its calendar does not reach that day yet.",
+        "Add the periods to the calendar; this goes on by itself.", FINANCE),
+    "document_invalid": Problem(
+        "The {kind} is not complete or not sound: {where}.", "The source left something out, or the mapping is wrong.",
+        "Look at the raw event and at the mapping.", ENGINEER),
+    "mapping_value_missing": Problem(
+        "Mapping {mapping} finds nothing at {path} for {field}.", "The source left it out.",
+        "Complete it at the source, or make the field optional.", ENGINEER),
+    "terms_unknown": Problem(
+        "Payment terms {terms} are not understood.", "They are not of the form NET30.",
+        "Correct the terms at the source.", REVENUE),
     # --- the target's answers
     "target_unreachable": Problem(
         "{target} cannot be reached.", "Network, DNS or TLS.", "None: it is tried again.", case=False, recovers=True),

@@ -123,7 +123,7 @@ def ask_posting(
     more: dict[str, Any] = {"task_token": token, "run": [run["pk"], run["sk"]]}
     made = make.make(flow, one, doc, target, origin, action=action, generation=generation, more=more)
     if undo and done is not None:
-        made.put.item |= {"undoes": done["key"], "reads": [list(forward.put.key), *made.put.item["reads"]]}
+        made.put.item.update(undoes=done["key"], reads=[list(forward.put.key), *made.put.item["reads"]])
     writes: list[Write] = [made.put, *([made.join] if made.join else []), *_linked(run, made)]
     try:
         ports.ledger.write(writes)
