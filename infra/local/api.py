@@ -112,7 +112,8 @@ class Api:
         payload = {
             "iss": settings.get("issuer", "https://issuer.local.invalid"),
             "aud": (settings.get("audience") or ["tieout"])[0],
-            "sub": user, "email": f"{user}@example.com", "roles": list(roles), "iat": now, "nbf": now,
+            "sub": user, "email": f"{user}@example.com", "roles": list(roles),
+            "tieout_roles": list(roles), "iat": now, "nbf": now,
             "exp": now + lifetime, "jti": uuid.uuid4().hex,
         }  # fmt: skip
         return jwt.encode({"alg": "RS256", "kid": "local-1"}, {**payload, **claims}, self.key)
