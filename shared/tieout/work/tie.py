@@ -142,7 +142,8 @@ def tie(books: Ledger, days: Iterable[str], accepted: int | None = None) -> Tie:
         differences += wrong
         first, again = _money(event), max(int(event.get("deliveries", 1)) - 1, 0)
         sums.add("received", 1 + again, {currency: minor * (1 + again) for currency, minor in first.items()})
-        sums.add(DUPLICATE, again, {currency: minor * again for currency, minor in first.items()})
+        if again:
+            sums.add(DUPLICATE, again, {currency: minor * again for currency, minor in first.items()})
         if bucket:
             sums.add(bucket, 1, money)
     received, rows = sums.row("received"), [sums.row(name) for name in BUCKETS]

@@ -14,9 +14,10 @@ from typing import Any, Final
 
 from tieout.aws import clock
 from tieout.aws.web import api, pages
+from tieout.aws.web.door import Here
 from tieout.aws.web.http import Answer, Refusal, Request, Route, dispatch, problem_json, read, route
 from tieout.aws.web.session import LIFETIME, SESSION, KeyMissing, Person, Sealer, cookie, roles_of, same_token
-from tieout.aws.wiring import Environment, log
+from tieout.aws.wiring import log
 from tieout.core.verdicts import Verdict
 from tieout.work.ports import Unavailable
 
@@ -29,7 +30,7 @@ OWN_SITE: Final = frozenset({"same-origin", "none", ""})
 class Desk:
     """The desk of one environment."""
 
-    def __init__(self, here: Environment) -> None:
+    def __init__(self, here: Here) -> None:
         self._here = here
         self._books = api.Books(here.ledger, here.vault, log)
         self._pages = pages.routes(self._books)
@@ -128,7 +129,7 @@ def _by_session(proof: Mapping[str, Any]) -> Person | None:
 _desks: dict[int, Desk] = {}
 
 
-def desk(here: Environment) -> Desk:
+def desk(here: Here) -> Desk:
     """The desk of this environment, built once."""
     if id(here) not in _desks or _desks[id(here)]._here is not here:
         _desks[id(here)] = Desk(here)
