@@ -190,8 +190,12 @@ def test_a_customer_and_a_subscription_are_made_once_at_stripe(bench: Bench, cus
     work = dataclasses.replace(work, currency="USD")
     wire = bench.wire("stripe", "acct_us")
     assert bench.find(wire, STRIPE, work).state == "absent"
-    bench.post(wire, STRIPE, work)
+    echo = bench.post(wire, STRIPE, work)
     assert bench.find(wire, STRIPE, work).state == "complete"
+    undo = bench.work(STRIPE, "undo", subscription, {"parent": {"remote": echo.remote}}, "acct_us")
+    bench.post(wire, STRIPE, undo)
+    assert bench.find(wire, STRIPE, undo).state == "complete"
+    assert bench.find(wire, STRIPE, work).state == "absent"  # a cancelled subscription is none
     kinds = [entry.kind for entry in bench.sandboxes.book("stripe", "acct_us")]
     assert kinds == ["customer", "subscription"]
 

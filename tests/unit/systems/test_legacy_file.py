@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tieout import systems
@@ -82,6 +82,13 @@ def test_the_file_carries_count_sum_and_hash_of_what_is_in_it() -> None:
     assert lines[3] == f"T,2,35701,{digest}"
 
 
+@example("=1+1")
+@example("+1")
+@example("-1")
+@example("@SUM(A1)")
+@example("\t=1")
+@example("\n=1\r\nD,9,X")
+@example('a","b')
 @given(st.text(max_size=200))
 def test_no_text_breaks_a_line_or_runs_in_a_spreadsheet(text: str) -> None:
     wire = Wire()
