@@ -40,6 +40,8 @@ Days = Annotated[int, typer.Option("--days", min=1, max=31, help="How many UTC d
 Limit = Annotated[int, typer.Option("--limit", min=1, max=500, help="At most so many.")]
 Cursor = Annotated[str, typer.Option("--cursor", help="Where the last page ended.")]
 P = ParamSpec("P")
+#: Columns where the answer goes into a file or a pipe.
+FILE_WIDTH = 160
 
 
 def command(run: Callable[P, None]) -> Callable[P, None]:
@@ -61,7 +63,10 @@ def command(run: Callable[P, None]) -> Callable[P, None]:
 
 def out() -> Console:
     """Where answers go."""
-    return Console(highlight=False, markup=False, emoji=False)
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = FILE_WIDTH
+    return console
 
 
 # --- reading -----------------------------------------------------------------------------------------------------
@@ -248,7 +253,7 @@ def route_explain(
         console.print(
             Text(show.clean(f"{found.kind} of {found.entity}, role {found.role}, on {found.on}:"), style="dim")
         )
-        console.print(Text(show.clean(found.said)))
+        console.print(Text(show.clean(found.said)), soft_wrap=True)
         if found.pinned:
             same = found.decision is not None and found.decision.target == found.pinned
             note = (

@@ -1,4 +1,4 @@
-"""The JSON API of a running deployment, and where to find one: an option, the environment, or the local world's file."""
+"""The JSON API of a running deployment, and where to find one: as said, or in the local world's file."""
 
 from __future__ import annotations
 

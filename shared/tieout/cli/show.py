@@ -73,7 +73,8 @@ def lines(console: Console, found: Sequence[Mapping[str, Any]], none: str = "Not
         about = line["type"] if line["what"] == "event" else line["kind"] if line["what"] == "posting" else line["flow"]
         made.add_row(
             status, Text.assemble((clean(about), "dim"), " ", clean(line["name"])), clean(line["entity"]),
-            clean(line["target"] or line["source"]), money(line["money"]), moment(line["updated"]), clean(line["sentence"]),
+            clean(line["target"] or line["source"]), money(line["money"]), moment(line["updated"]),
+            clean(line["sentence"]),
         )  # fmt: skip
     console.print(made)
 
@@ -162,14 +163,16 @@ def thing(console: Console, what: str, view: Mapping[str, Any]) -> None:
         Text.assemble((clean(f"{kind} {line['name']}"), "bold"), "  ", word(line["shown"]),
                       (" late", "bold red") if line["late"] else "", "  ", money(line["money"]))
     )  # fmt: skip
-    console.print(Text(clean(view["status"])))
+    console.print(Text(clean(view["status"])), soft_wrap=True)
     console.print()
     for moment_ in view.get("timeline", []):
         note = " ".join(f"{name}={value}" for name, value in moment_["note"].items() if name not in ("event", "target"))
         state = f"{moment_['state']:11}" if moment_["state"] else " " * 11
         console.print(
             Text.assemble(moment(moment_["at"]), "  ", (clean(state), "bold"), " ", clean(moment_["said"]),
-                          (f"  {clean(note)}", "dim") if note else "", ("  CHAIN BROKEN", "bold red") if moment_["broken"] else "")
+                          (f"  {clean(note)}" if note else "", "dim"),
+                          ("  CHAIN BROKEN" if moment_["broken"] else "", "bold red")),
+            soft_wrap=True,
         )  # fmt: skip
     if "chain_whole" in view:
         whole = (
@@ -189,6 +192,6 @@ def thing(console: Console, what: str, view: Mapping[str, Any]) -> None:
         if view.get(name) is not None:
             console.print(Text(name, style="bold"))
             value = view[name] if isinstance(view[name], str) else json.dumps(view[name], indent=2, ensure_ascii=False)
-            console.print(Text(clean(value)))
+            console.print(Text(clean(value)), soft_wrap=True)
     if view.get("payload_hidden"):
         console.print("Documents and payloads are shown to operators, approvers and auditors.", style="dim")

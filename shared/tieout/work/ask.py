@@ -108,8 +108,8 @@ def shown(row: Item) -> str:
     if row["what"] == "posting":
         return ledger.SHOWN.get(state, "pending")
     if row["what"] == "run":
-        return {"DONE": "accepted", "COMPENSATED": "compensated", "CASE": "rejected"}.get(state, "pending")
-    return {ledger.CASE: "rejected", ledger.WAITING: "pending"}.get(state, state.lower().replace("_", " "))
+        return "pending" if state == "NEW" else state.casefold()
+    return "pending" if state == ledger.WAITING else state.casefold().replace("_", " ")
 
 
 def is_open(row: Item) -> bool:
@@ -281,13 +281,13 @@ def overview(books: Ledger, now: datetime, days: int = DAYS) -> Overview:
         states={state: total_of(line for line in found if line.shown == state) for state in SHOWN_ORDER},
         board=_board(found),
         targets=_targets(found),
-        late=tuple(late[:20]),
+        late=tuple(late[:10]),
         late_count=len(late),
         cases=total_of(line for line in lines if line.case),
         deliveries=sum(line.deliveries for line in received),
         events=_count(line.state for line in received),
         runs=_count(line.state for line in by_what["run"]),
-        recent=tuple(sorted(found, key=_place, reverse=True)[:12]),
+        recent=tuple(sorted((one for one in found if one.kind != Status.kind), key=_place, reverse=True)[:12]),
     )
 
 

@@ -7,6 +7,7 @@ refused again, as is everybody without a role of ours.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -72,24 +73,17 @@ class Desk:
     # --- signing in and out
     @cached_property
     def _provider(self) -> Any:
-        # Imported where it is used: Authlib and httpx are a third of a cold start, and most requests need neither.
-        from tieout.aws.web.oidc import Provider
-
         said = self._here.settings.desk
-        return Provider(said["oidc_issuer"], said["oidc_client_id"], self._here.secrets.get("desk", "oidc"))
+        return _oidc().Provider(said["oidc_issuer"], said["oidc_client_id"], self._here.secrets.get("desk", "oidc"))
 
     def _sealer(self) -> Sealer:
         return Sealer(self._here.secrets.get("desk", "session"))
 
     def _to_login(self, request: Request) -> Answer:
-        from tieout.aws.web.oidc import login
-
-        return login(request, self._provider, self._sealer())
+        return _oidc().login(request, self._provider, self._sealer())
 
     def _back(self, request: Request) -> Answer:
-        from tieout.aws.web.oidc import callback
-
-        return callback(request, self._provider, self._sealer())
+        return _oidc().callback(request, self._provider, self._sealer())
 
     def _logout(self, request: Request) -> Answer:
         person = self._sealer().person(request.cookies, request.now)
@@ -97,6 +91,14 @@ class Desk:
             check_csrf(request, person)
         said = pages.page("out", request)
         return replace(said, cookies=[cookie(SESSION, "", request.origin, LIFETIME)])
+
+
+def _oidc() -> Any:
+    """The login, imported where it is used: Authlib is a third of a cold start, and most requests do not need it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Authlib announces that httpx2 will follow httpx; the pin is ours to move
+        from tieout.aws.web import oidc
+    return oidc
 
 
 def check_csrf(request: Request, person: Person) -> None:

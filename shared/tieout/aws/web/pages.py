@@ -34,6 +34,11 @@ MENU: Final = (
 DAY_CHOICES: Final = (1, 7, 31)
 #: The largest raw event that a page shows; the rest is in the vault.
 RAW_BYTES: Final = 64 * 1024
+#: Facts that only somebody who looks for a fault wants to see at once.
+FINE: Final = frozenset({
+    "account", "action", "attempts", "correlation", "delivery", "epoch", "execution", "fingerprint", "flow",
+    "generation", "lane", "mapping", "priority", "region", "run", "sends", "step", "version",
+})  # fmt: skip
 _PLURAL: Final = {"posting": "postings", "event": "events", "run": "runs"}
 
 
@@ -163,7 +168,7 @@ def jinja() -> Environment:
     )  # fmt: skip
     made.filters |= {
         "amount": amount, "moment": moment, "day": day, "ago": ago, "href": href, "link": link, "pretty": pretty,
-        "words": words, "short": short, "iso": ledger.stamp, "plain": plain,
+        "words": words, "notes": notes, "parted": parted, "short": short, "iso": ledger.stamp, "plain": plain,
     }  # fmt: skip
     made.globals |= {"days_choices": DAY_CHOICES, "days_default": DAYS, "with_query": with_query}
     return made
@@ -206,12 +211,30 @@ def day(at: datetime) -> str:
 
 
 def ago(span: timedelta) -> str:
-    """A span in its largest sensible unit."""
+    """A span in its two largest units: ``3 d 4 h``, ``1 h 59 min``, ``12 min``."""
     seconds = int(abs(span.total_seconds()))
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size or (unit == "min" and seconds >= size):
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+    days, hours, minutes = seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if minutes else f"{seconds} s"
+
+
+def notes(note: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """What a history line notes, for people: money as money, and not what its sentence says already."""
+    said = [
+        (words(name), value) for name, value in note.items() if name not in ("event", "target", "currency", "total")
+    ]
+    if note.get("currency") and note.get("total") is not None:
+        said.append(("Shown", str(Money.of(int(note["total"]), str(note["currency"])))))
+    return said
+
+
+def parted(facts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Facts for everybody, and those for whoever looks for a fault."""
+    fine = {name: value for name, value in facts.items() if name in FINE}
+    return {name: value for name, value in facts.items() if name not in FINE}, fine
 
 
 def href(line: Line) -> str:
