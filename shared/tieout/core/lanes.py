@@ -29,7 +29,8 @@ def join(lane: str, posting_keys: Sequence[str], now: datetime, region: str) -> 
         key,
         set={"what": "lane", "lane": lane, "v": SCHEMA, "region": region, "updated": stamp(now), **due(key.pk, now + LOOK_AFTER)},
         append={"queue": list(posting_keys)},
-        add={"next": len(posting_keys), "rev": 1},
+        add={"next": len(posting_keys), "rev": 1, "waiting": len(posting_keys)},
+        below={"waiting": MOST_WAITING},
         upsert=True,
     )
 
@@ -54,6 +55,7 @@ def _rewrite(lane: Item, queue: list[str], aside: list[str], now: datetime, **mo
         set={
             "queue": queue,
             "aside": aside,
+            "waiting": len(queue) + len(aside),
             "updated": stamp(now),
             **(due(lane["pk"], now + LOOK_AFTER) if open_ else {}),
             **more,

@@ -239,6 +239,9 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         "{target} has more than one document with our reference.", "A duplicate was made there.",
         "Reverse one of them and settle.", FINANCE, severity="critical"),
     # --- our own
+    "ledger_contended": Problem(
+        "Several functions wanted the same entry of the ledger at once.", "A burst on one lane or one target.",
+        "None: it goes on by itself.", case=False, recovers=True, severity="info"),
     "deadline_near": Problem(
         "There was not enough time left to start the call.", "A slow batch.", "None: it goes on by itself.",
         case=False, recovers=True, severity="info"),

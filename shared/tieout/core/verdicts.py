@@ -16,7 +16,7 @@ and every code has one entry in ``core/problems.py``.
 from __future__ import annotations
 
 
-class Verdict(Exception):  # noqa: N818 - a verdict is not an error: it says what happens next
+class Verdict(Exception):
     """How a piece of work did not finish.
 
     ``code`` names the entry in ``core/problems.py``; ``facts`` fill its sentence for the person; ``log`` is for

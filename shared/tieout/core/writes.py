@@ -57,7 +57,7 @@ class Check:
 Write = Put | Change | Check
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not an error: the world had moved
+class Refused(Exception):
     """A condition did not hold; nothing was written. ``seen[i]`` is the item behind write ``i`` as it was found."""
 
     def __init__(self, failed: Sequence[bool], seen: Sequence[Item | None]) -> None:

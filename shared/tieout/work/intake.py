@@ -300,6 +300,9 @@ def _give_way(taken: Taken, refusal: Refused, writes: Sequence[Write]) -> None:
             taken.outcome = ledger.OLD_NEWS if version != taken.guard.set["version"] else ledger.DUPLICATE
             taken.writes = ()
             return
+        if write.key.pk.startswith("L#"):
+            taken.outcome, taken.verdict = ledger.CASE, NeedsHuman("lane_full", lane=write.key.pk[2:])
+            return
         if isinstance(write, Put) and seen is not None and write.key.pk.startswith(("P#", "F#")):
             mine = documents.fingerprint(taken.doc) if taken.doc else ""
             taken.writes = ()

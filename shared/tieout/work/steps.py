@@ -259,9 +259,13 @@ def look(ports: Ports, run: Item) -> str:
     if status == "SUCCEEDED":
         advance(run, "DONE", ports, due_in=None)
         return "flow is done"
-    facts = {"step": "?", "flow": run["flow"], "said": f"its state machine ended as {status}"}
-    case = {"opened": stamp(ports.now()), "owner": problem("step_failed").owner}
-    advance(run, "CASE", ports, due_in=CASE_AGAIN, code="step_failed", facts=facts, case=case)
+    stuck = [posting for posting in _postings(run, ports) if posting["state"] not in ledger.TERMINAL]
+    undoing = [posting["step"] for posting in stuck if posting["action"] == "undo"]
+    code = "undo_failed" if undoing else "step_failed"
+    step_name = undoing[0] if undoing else stuck[0]["step"] if stuck else "?"
+    facts = {"step": step_name, "flow": run["flow"], "said": f"its state machine ended as {status}"}
+    case = {"opened": stamp(ports.now()), "owner": problem(code).owner}
+    advance(run, "CASE", ports, due_in=CASE_AGAIN, code=code, facts=facts, case=case)
     return "case opened: flow ended"
 
 
