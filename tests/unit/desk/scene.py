@@ -124,9 +124,13 @@ def full() -> Scene:
     scene.stripe("customer.created")
     in_doubt = scene.stripe("invoice.finalized", suffix="B", currency="jpy")
     scene.claim(in_doubt)
-    scene.move(in_doubt, ledger.IN_DOUBT, Uncertain("target_lost", target="netsuite:acme"), since=ledger.stamp(scene.now))
+    scene.move(
+        in_doubt, ledger.IN_DOUBT, Uncertain("target_lost", target="netsuite:acme"), since=ledger.stamp(scene.now)
+    )
     unmapped = NeedsHuman("tax_code_not_mapped", what="txr_fr_20", target="legacy:acme")
-    scene.move(scene.stripe("invoice.voided", "acct_de"), ledger.HELD, NotYet("parent_missing", what="invoice in_1UlkX"))
+    scene.move(
+        scene.stripe("invoice.voided", "acct_de"), ledger.HELD, NotYet("parent_missing", what="invoice in_1UlkX")
+    )
     scene.move(scene.stripe("invoice.finalized", suffix="C"), ledger.REFUSED, unmapped)
     scene.move(scene.stripe("invoice.finalized", suffix="D"), ledger.REFUSED, unmapped)
     differs = NeedsHuman("target_echo_differs", target="netsuite:acme", difference="total: 108875 there, 108876 here")

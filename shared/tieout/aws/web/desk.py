@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Protocol, cast
 
 from tieout.aws import clock
 from tieout.aws.web import api, pages
@@ -46,8 +46,9 @@ class Desk:
     def answer(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to an HTTP API event; whatever goes wrong is answered in words, and logged by its class."""
         request = read(event, clock.now(), self._here.settings.desk.get("url", ""))
+        request = replace(request, person=_who(request, event["requestContext"].get("authorizer") or {}))
         try:
-            found = self._doors(request, event["requestContext"].get("authorizer") or {})
+            found = self._doors(request)
         except Refusal as refusal:
             found = _refused(refusal, request)
         except (Unavailable, Verdict, KeyMissing) as error:
@@ -56,23 +57,21 @@ class Desk:
             found = _refused(Refusal(503, "Not available", said), request)
         return found.event()
 
-    def _doors(self, request: Request, proof: Mapping[str, Any]) -> Answer:
+    def _doors(self, request: Request) -> Answer:
         if request.path.startswith("/auth/"):
             return dispatch(self._login, request)
-        by_api = request.path.startswith("/v1/")
-        person = _by_claims(proof) if by_api else _by_session(proof)
+        person, by_api = request.person, _is_api(request)
         if person is None:
             raise Refusal(401, "Not signed in", "Sign in first.", "not_signed_in")
         if not person.may_see:
             raise Refusal(403, "No role", f"A role is needed: the {ROLES_CLAIM} claim names none.", "no_role")
-        request = replace(request, person=person)
         if request.method not in SAFE and not by_api:
             check_csrf(request, person)
         return dispatch(self._api if by_api else self._pages, request)
 
     # --- signing in and out
     @cached_property
-    def _provider(self) -> Any:
+    def _provider(self) -> object:
         said = self._here.settings.desk
         return _oidc().Provider(said["oidc_issuer"], said["oidc_client_id"], self._here.secrets.get("desk", "oidc"))
 
@@ -93,12 +92,20 @@ class Desk:
         return replace(said, cookies=[cookie(SESSION, "", request.origin, LIFETIME)])
 
 
-def _oidc() -> Any:
+class _Login(Protocol):
+    """The module of the login, as it is used here."""
+
+    def Provider(self, issuer: str, client_id: str, secret: Mapping[str, Any] | None) -> object: ...
+    def login(self, request: Request, provider: object, sealer: Sealer) -> Answer: ...
+    def callback(self, request: Request, provider: object, sealer: Sealer) -> Answer: ...
+
+
+def _oidc() -> _Login:
     """The login, imported where it is used: Authlib is a third of a cold start, and most requests do not need it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Authlib announces that httpx2 will follow httpx; the pin is ours to move
         from tieout.aws.web import oidc
-    return oidc
+    return cast("_Login", oidc)
 
 
 def check_csrf(request: Request, person: Person) -> None:
@@ -111,9 +118,20 @@ def check_csrf(request: Request, person: Person) -> None:
 
 
 def _refused(refusal: Refusal, request: Request) -> Answer:
-    if request.path.startswith("/v1/"):
+    if _is_api(request):
         return problem_json(refusal, request.path)
     return pages.error_page(refusal, request)
+
+
+def _is_api(request: Request) -> bool:
+    return request.path.startswith("/v1/")
+
+
+def _who(request: Request, proof: Mapping[str, Any]) -> Person | None:
+    """Who is asking, by the proof that belongs to this door; the proof of the other one says nothing here."""
+    if request.path.startswith("/auth/"):
+        return None
+    return _by_claims(proof) if _is_api(request) else _by_session(proof)
 
 
 def _by_claims(proof: Mapping[str, Any]) -> Person | None:
