@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from infra.local.desk import opened
 from infra.local.world import World
 
 app = typer.Typer(add_completion=False, help="The local world: the deployed template alive in one process.")
@@ -31,14 +32,16 @@ def run(
     with World(clock=clock, seed=seed, sandboxes=True, port=port) as world:
         greet(world, time.monotonic() - began, as_json)
         tied = play(world, story, as_json)
-        world.start()
-        if not as_json:
-            print(f"\nOpen: {world.address}/desk   (stop with Ctrl-C)")
-        try:
-            while True:
-                time.sleep(3600)
-        except KeyboardInterrupt:
-            raise typer.Exit(0 if tied else 1) from None
+        with opened(world) as address:
+            world.start()
+            if not as_json:
+                print(f"\nThe desk: {address}   (stop with Ctrl-C)")
+                print("The command, in another terminal: .venv/bin/tieout overview")
+            try:
+                while True:
+                    time.sleep(3600)
+            except KeyboardInterrupt:
+                raise typer.Exit(0 if tied else 1) from None
 
 
 @app.command()
