@@ -1,8 +1,8 @@
 """A short quote-to-cash story, played on the local world: what happens, what became of each event, and the tie-out.
 
 Two deals are won and two customers onboarded, one per legal entity, one ERP each. Three invoices in two currencies, a
-payment that arrives before its invoice, a credit note, a duplicate delivery, a time-out after the ERP had committed, and
-an invoice with a tax code nobody has mapped.
+payment that arrives before its invoice, a credit note, a duplicate delivery, a time-out after the ERP had committed,
+and an invoice with a tax code nobody has mapped.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from tieout.core.keys import Key
 from tieout.core.ledger import instant
 from tieout.core.problems import problem
 from tieout.work import ask, tie
+from tieout.work.tie import Difference, Tie
 
 #: Anything that has not come to rest after this long is a failure of the story.
 PATIENCE = timedelta(hours=6)
@@ -186,8 +187,8 @@ class Ending:
     """How a story ended: what became of each event, the tie-out, and how the targets' books compare."""
 
     events: list[dict[str, str]]
-    tie: tie.Tie
-    differences: list[tie.Difference]
+    tie: Tie
+    differences: list[Difference]
     cases: list[dict[str, str]]
 
     @property
@@ -197,7 +198,7 @@ class Ending:
 
 
 def ending(world: World, since: datetime, besides: int = 0) -> Ending:
-    """Read the books after a story that began at ``since``; ``besides`` deliveries were acknowledged to other senders."""
+    """Read the books after a story that began at ``since``; ``besides`` were acknowledged to other senders."""
     ledger, now = ledger_of(world), world.clock.now()
     span = tie.last_days(now, (now.date() - since.date()).days + 1)
     outcome = tie.tie(ledger, span, accepted(world) + besides)

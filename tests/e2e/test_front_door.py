@@ -217,7 +217,10 @@ def test_the_same_event_id_with_another_body_is_a_case_and_both_bodies_are_kept(
     assert [on.hook(body_of(event)).status, on.hook(body_of(forged)).status] == [200, 200]
     on.settle()
     items = sorted((i for i in on.events() if i["event_id"] == "evt_conflict"), key=lambda i: str(i["state"]))
-    assert [(item["state"], item.get("code")) for item in items] == [(ledger.CASE, "event_conflict"), (ledger.MADE, None)]
+    assert [(item["state"], item.get("code")) for item in items] == [
+        (ledger.CASE, "event_conflict"),
+        (ledger.MADE, None),
+    ]
     bodies = {kept(on, item["vault"]) for item in items}
     assert len(bodies) == 2
 

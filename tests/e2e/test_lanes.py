@@ -35,7 +35,6 @@ def test_two_workers_on_one_lane_at_once_keep_the_order_and_post_once() -> None:
         hold_the_lanes(on)
         invoice = on.bill()
         on.stripe.pay(invoice["id"])
-        on.stripe.credit
         with redirect_stdout(io.StringIO()):
             on.world.pump()
         sends = [Send.of(item) for item in on.items("posting")]

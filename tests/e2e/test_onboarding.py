@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from infra.local.sandbox import Fault
 from tests.e2e.scene import Scene, scene
 from tieout.core import ledger
 
@@ -19,8 +18,6 @@ def win(on: Scene, entity: str = "US01") -> str:
 
 def test_a_refusal_by_the_erp_takes_back_what_billing_has_and_says_so_in_the_crm() -> None:
     with scene(customer=False) as on:
-        on.sandboxes.faults.add(Fault("ok_with_errors", r"PUT /netsuite/acme/.*/customer/", times=0))
-        on.sandboxes.netsuite.master_data_missing = True
         refuse_customers(on)
         win(on)
         (run,) = on.items("run")
@@ -30,7 +27,9 @@ def test_a_refusal_by_the_erp_takes_back_what_billing_has_and_says_so_in_the_crm
         assert states["customer", "undo", "billing"] == ledger.POSTED
         assert states["customer", "upsert", "erp"] == ledger.SUPERSEDED
         assert ("subscription", "create", "subscribe") not in states
-        live = [one for one in on.sandboxes.book("stripe", "acct_us") if one.kind == "customer" and one.status == "active"]
+        live = [
+            one for one in on.sandboxes.book("stripe", "acct_us") if one.kind == "customer" and one.status == "active"
+        ]
         assert live == []
         (status,) = [row for row in on.sandboxes.salesforce.statuses() if row["Status__c"] == "rejected"]
         assert "revenue-ops has it" in status["Sentence__c"]
@@ -40,19 +39,8 @@ def test_a_refusal_by_the_erp_takes_back_what_billing_has_and_says_so_in_the_crm
 
 
 def refuse_customers(on: Scene) -> None:
-    """The ERP refuses every customer for good: its subsidiary is not there."""
-    on.sandboxes.faults.clear()
-    store = on.sandboxes.netsuite
-    original = store.process
-
-    def process(request):  # type: ignore[no-untyped-def]
-        if request.method == "PUT" and "/customer/" in request.path:
-            from infra.local.sandbox.netsuite import Refused
-
-            return store.refusal(Refused("Invalid Field Value for subsidiary.", code="USER_ERROR"))
-        return original(request)
-
-    store.process = process  # type: ignore[method-assign]
+    """The ERP refuses every customer of the company for good: its subsidiary is not set up there."""
+    on.sandboxes.netsuite.masters["subsidiary"].clear()
 
 
 @pytest.mark.parametrize("entity", ["US01", "DE01"])
@@ -82,9 +70,7 @@ def test_an_existing_customer_of_the_erp_is_linked_and_not_made_again() -> None:
     with scene(customer=False) as on:
         from tieout import systems
 
-        opportunity = next(
-            row for row in on.sandboxes.salesforce.opportunities() if row["Selling_Entity__c"] == "US01"
-        )
+        opportunity = next(row for row in on.sandboxes.salesforce.opportunities() if row["Selling_Entity__c"] == "US01")
         canonical = f"salesforce:acme:{opportunity['AccountId']}"
         ref = systems.target("netsuite").reference.of(f"customer/{canonical}")
         on.sandboxes.netsuite.add_customer(ref, "Northwind Robotics, Inc.", "US01")

@@ -42,6 +42,13 @@ def client() -> httpx.Client:
     )
 
 
+def forget() -> None:
+    """Close the client, as the end of an environment would."""
+    if client.cache_info().currsize:
+        client().close()
+        client.cache_clear()
+
+
 class HttpWire:
     """The transport of one account. Its secret is asked for at each call, so that a rotated one is used in time."""
 

@@ -176,7 +176,9 @@ class DynamoLedger:
         blind = [w.key for w, no, item in zip(writes, failed, given, strict=True) if no and item is None]
         # An item that the answer does not show is read back; absent there as well, it really is.
         read = self.read(blind) if blind else {}
-        seen_all = [item or (read.get(w.key) if no else None) for w, no, item in zip(writes, failed, given, strict=True)]
+        seen_all = [
+            item or (read.get(w.key) if no else None) for w, no, item in zip(writes, failed, given, strict=True)
+        ]
         return Refused(failed, seen_all)
 
     # --- reading

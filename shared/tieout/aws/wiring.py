@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -97,9 +98,7 @@ class Environment:
         if not self._quiet:
             assert_quiet(self.settings.function_timeout)
             self._quiet = True
-        remaining: Callable[[], float] = lambda: 900.0  # noqa: E731 - a default, replaced where Lambda says better
-        if hasattr(context, "get_remaining_time_in_millis"):
-            remaining = lambda: context.get_remaining_time_in_millis() / 1000  # noqa: E731
+        left = getattr(context, "get_remaining_time_in_millis", lambda: 900_000)
         return Ports(
             ledger=self.ledger,
             queues=self.queues,
@@ -114,7 +113,7 @@ class Environment:
             owner=f"{self.id}.{uuid.uuid4().hex[:8]}",
             region=self.settings.region_tag,
             function_timeout=self.settings.function_timeout,
-            remaining=remaining,
+            remaining=lambda: left() / 1000,
         )
 
 
@@ -144,6 +143,9 @@ def reset() -> None:
     """Forget everything kept between invocations, as a new environment would."""
     _environments.clear()
     _client.cache_clear()
+    transport = sys.modules.get("tieout.aws.http")
+    if transport is not None:
+        transport.forget()
 
 
 # --- logs and metrics --------------------------------------------------------------------------------------------
@@ -151,7 +153,7 @@ def log(what: str, /, **facts: object) -> None:
     """One JSON line: codes, ids and counts, never a payload. Control characters are escaped by JSON itself."""
     values = {"log": what, "service": settings.read().get("POWERTOOLS_SERVICE_NAME", "tieout"), **facts}
     if settings.read().get("LOG_LEVEL") != "ERROR":
-        print(json.dumps(values, default=str, separators=(",", ":")))
+        sys.stdout.write(json.dumps(values, default=str, separators=(",", ":")) + "\n")
 
 
 def count(verb: str, counts: Mapping[str, int]) -> None:
@@ -234,4 +236,3 @@ class DoorsOfReceive:
     def enqueue(self, body: Mapping[str, Any]) -> None:
         """Put the event on the inbox."""
         self._here.queues.receive_into_inbox(body)
-

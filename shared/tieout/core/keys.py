@@ -53,9 +53,7 @@ def event(source: str, account: str, event_id: str) -> Key:
     return Key(f"E#{object_id(source, account, event_id)}")
 
 
-def posting(
-    kind: str, identity: str, action: str, step: str, generation: int = 0, version: int | None = None
-) -> str:
+def posting(kind: str, identity: str, action: str, step: str, generation: int = 0, version: int | None = None) -> str:
     """The posting key: ``kind/source:account:source_id/action/step[/vN]/gN``.
 
     ``identity`` is :func:`object_id` of the document. ``version`` belongs in the key of kinds that change in place.

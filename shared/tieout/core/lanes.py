@@ -27,7 +27,14 @@ def join(lane: str, posting_keys: Sequence[str], now: datetime, region: str) -> 
     key = keys.lane_item(lane)
     return Change(
         key,
-        set={"what": "lane", "lane": lane, "v": SCHEMA, "region": region, "updated": stamp(now), **due(key.pk, now + LOOK_AFTER)},
+        set={
+            "what": "lane",
+            "lane": lane,
+            "v": SCHEMA,
+            "region": region,
+            "updated": stamp(now),
+            **due(key.pk, now + LOOK_AFTER),
+        },
         append={"queue": list(posting_keys)},
         add={"next": len(posting_keys), "rev": 1, "waiting": len(posting_keys)},
         below={"waiting": MOST_WAITING},
@@ -85,5 +92,4 @@ def stand_aside(lane: Item, posting_key: str, now: datetime) -> tuple[Change, st
 def come_back(lane: Item, posting_key: str, now: datetime) -> Change:
     """Put a posting that stood aside back at the front (its parent was posted by another way than this lane)."""
     aside = [key for key in lane.get("aside", []) if key != posting_key]
-    change = _rewrite(lane, [posting_key, *(lane.get("queue") or [])], aside, now)
-    return change
+    return _rewrite(lane, [posting_key, *(lane.get("queue") or [])], aside, now)

@@ -171,7 +171,8 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         "A date or time cannot be read.", "It has a strange form, or no time zone where one is due.",
         "Look at the raw event.", ENGINEER),
     "bad_time_zone": Problem(
-        "There is no time zone {zone}.", "A mistake in the entities table.", "Correct the row; then release.", ENGINEER),
+        "There is no time zone {zone}.", "A mistake in the entities table.", "Correct the row; then release.",
+        ENGINEER),
     "period_not_in_calendar": Problem(
         "{entity} has no accounting period for {posting_date}.", "Its calendar does not reach that day yet.",
         "Add the periods to the calendar; this goes on by itself.", FINANCE),
@@ -256,4 +257,6 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
 
 def problem(code: str) -> Problem:
     """The entry for ``code``; a code without one is a bug, said as a case rather than as a crash."""
-    return PROBLEMS.get(code) or Problem(f"Something is wrong ({code}).", "No entry in the catalogue.", "Tell engineering.")
+    return PROBLEMS.get(code) or Problem(
+        f"Something is wrong ({code}).", "No entry in the catalogue.", "Tell engineering."
+    )

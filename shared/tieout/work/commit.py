@@ -18,7 +18,7 @@ View = dict[Key, Item | None]
 TRIES: Final = 8
 
 
-class Fenced(Exception):  # noqa: N818 - the other owner's right of way
+class Fenced(Exception):
     """What we wanted to change has moved on; whoever moved it goes on from here."""
 
 

@@ -12,7 +12,7 @@ from tieout.core.keys import Key
 from tieout.core.writes import Item, Write
 
 
-class Unavailable(Exception):  # noqa: N818 - says what the world is, as the ports see it
+class Unavailable(Exception):
     """A service behind a port is throttled or out of reach; nothing is known to have been done."""
 
 

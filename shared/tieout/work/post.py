@@ -112,7 +112,7 @@ class Batch:
     def read(self, wanted: Sequence[Key]) -> None:
         """Read into the view; what does not exist is remembered as absent."""
         distinct = list(dict.fromkeys(wanted))
-        self.view.update({key: None for key in distinct})
+        self.view.update(dict.fromkeys(distinct))
         self.view.update(self.ports.ledger.read(distinct))
 
     def book(self, item: Item, outcome: Outcome) -> None:
@@ -302,7 +302,8 @@ def claim(batch: Batch, item: Item, target: Target, rendered: render.Rendered) -
         "payload": zlib.compress(rendered.payload, 6),
         "mapping": rendered.mapping,
         "since": stamp(now),
-        **({"batch": f"{ports.owner}-{stamp(now)}".replace(":", "").replace(".", "")} if target.batches else {}),
+        # One batch a run: what this run claims together goes out in one file.
+        **({"batch": ports.owner.replace(".", "-")} if target.batches else {}),
     }
 
     def compose(seen: View) -> list[Write]:
@@ -360,9 +361,7 @@ def finish(batch: Batch, claimed: Sequence[Claimed], *, last: bool) -> None:
         failure = verdict
     for position, one in enumerate(claimed):
         outcome = (
-            failed(one, failure, ports.now())
-            if failure is not None
-            else succeeded(one, echoes[position], ports.now())
+            failed(one, failure, ports.now()) if failure is not None else succeeded(one, echoes[position], ports.now())
         )
         slots = batch.slots[one.item["target"]]
         giving = last and position == len(claimed) - 1
@@ -429,4 +428,3 @@ def _pause(batch: Batch, target: str, verdict: Verdict) -> None:
         return [Change(key, set={"paused_until": later}, add={"rev": 1}, when={"rev": budget.get("rev")}, upsert=True)]
 
     commit(batch.ports.ledger, batch.view, "", compose)
-

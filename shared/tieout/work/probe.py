@@ -264,7 +264,7 @@ def dead(messages: Sequence[Message], ports: Ports) -> list[str]:
                 _bury(message, ports)
         except Unavailable:
             failed.append(message.id)
-        except Exception as error:  # noqa: BLE001 - whatever intake cannot digest is exactly what must be booked here
+        except Exception as error:
             ports.log("dead_letter", message=message.id, error=type(error).__name__)
             _bury(message, ports)
     return failed

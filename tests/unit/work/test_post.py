@@ -180,7 +180,9 @@ def test_a_held_posting_blocks_what_stands_behind_it_and_nothing_else(on: Stage)
     paid(on, 1)
     invoice(on, 2)
     on.settle()
-    states = {posting["key"].split("/")[1]: posting["state"] for posting in on.postings() if posting["kind"] != "status"}
+    states = {
+        posting["key"].split("/")[1]: posting["state"] for posting in on.postings() if posting["kind"] != "status"
+    }
     assert states == {
         "stripe:acct_us:in_1": ledger.REFUSED,
         "stripe:acct_us:in_2": ledger.POSTED,
@@ -216,7 +218,7 @@ def test_a_lease_that_ran_out_is_in_doubt_and_never_simply_sent_again(on: Stage)
     def die(toy: object, work: object) -> None:
         raise Died
 
-    on.targets["netsuite"].trouble.append(die)  # type: ignore[arg-type]
+    on.targets["netsuite"].trouble.append(die)
     with pytest.raises(Died):
         on.post()
     assert on.one("invoice")["state"] == ledger.SENDING
@@ -235,7 +237,7 @@ def test_a_zombie_changes_nothing(on: Stage) -> None:
         on.probe()
         raise NeedsHuman("target_refused", said="too late")
 
-    on.targets["netsuite"].trouble.append(outlive_the_lease)  # type: ignore[arg-type]
+    on.targets["netsuite"].trouble.append(outlive_the_lease)
     on.post()
     assert on.one("invoice")["state"] == ledger.IN_DOUBT
     assert any(what == "fenced_after_call" for what, _ in on.world.logged)
