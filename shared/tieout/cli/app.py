@@ -151,10 +151,11 @@ def show_one(
 
 
 def choose(found: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
-    """The one that is meant: an exact key, the only one, or the only document among statuses and events."""
+    """The one that is meant: an exact key, the only one, or the only document (or run) among statuses and events."""
     exact = [line for line in found if line["key"] == name]
     main = [line for line in found if line["what"] == "posting" and line["kind"] != "status"]
-    return next((group[0] for group in (exact, found, main) if len(group) == 1), None)
+    runs = [line for line in found if line["what"] == "run"]
+    return next((group[0] for group in (exact, found, main, runs) if len(group) == 1), None)
 
 
 @app.command("cases")

@@ -116,9 +116,12 @@ class Api:
         try:
             body = answer.json()
         except ValueError:
-            body = {}
+            body = None
         if answer.status_code == 200 and isinstance(body, dict):
             return body
+        if answer.status_code == 200:
+            hint = "Check --url: the API's address is what the stack's output ApiUrl says."
+            raise Failure(UNREACHABLE, f"{self.connection.url} answered something that is not Tieout's API.", hint)
         said = str(body.get("detail") or body.get("message") or "") if isinstance(body, dict) else ""
         match answer.status_code:
             case 401:

@@ -68,7 +68,7 @@ def freshen(source: str, event: dict[str, Any], now: float, *, new_object: bool)
                 known = about.get(name)
                 if isinstance(known, str) and known:
                     fresh = f"{known.partition('_')[0]}_{secrets.token_hex(length // 2)}" if length else _number(known)
-                    text = text.replace(json.dumps(known), json.dumps(fresh))
+                    text = text.replace(known, fresh)
             event = json.loads(text)
         return {**event, "id": f"evt_{secrets.token_hex(12)}", "created": int(now)}
     about = dict(event.get("opportunity", {}))

@@ -132,9 +132,9 @@ def is_case(row: Item) -> bool:
 
 def money_of(row: Item) -> Money | None:
     """The amount that stands for the row's document."""
-    if not row.get("currency"):
+    if not row.get("currency") or row.get("total") is None:
         return None
-    return Money(int(row.get("total", 0)), Currency(str(row["currency"])))
+    return Money(int(row["total"]), Currency(str(row["currency"])))
 
 
 def facts_of(row: Item) -> dict[str, str]:

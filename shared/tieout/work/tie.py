@@ -169,7 +169,7 @@ def _run_key(event: Item) -> Key:
 
 
 def _money(item: Item) -> dict[str, int]:
-    return {str(item["currency"]): int(item.get("total", 0))} if item.get("currency") else {}
+    return {str(item["currency"]): int(item["total"])} if item.get("currency") and "total" in item else {}
 
 
 def _became(event: Item, made: Mapping[Key, Item]) -> tuple[str, dict[str, int], list[Difference]]:

@@ -115,7 +115,7 @@ def _asked(handler: Handler, request: Request) -> Answer:
             if position == len(names):
                 raise Refusal(404, "Not found", f"There is {nothing}.") from None
         except BadQuestion as bad:
-            raise Refusal(400, "Bad request", f"{bad}".capitalize() + ".") from None
+            raise Refusal(400, "Bad request", f"{str(bad)[:1].upper()}{str(bad)[1:]}.") from None
     raise AssertionError("unreachable: a handler answers or raises")
 
 
