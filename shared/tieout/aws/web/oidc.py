@@ -34,9 +34,16 @@ _OWN_PAGE: Final = re.compile(r"/desk(?:/[\w\-./~%:@=,+!$&'()*;]*)?(?:\?[\w\-./~
 
 
 class Provider:
-    """The identity provider as the login needs it."""
+    """The identity provider as the login needs it. ``transport`` stands in for the network in tests."""
 
-    def __init__(self, issuer: str, client_id: str, secret: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self,
+        issuer: str,
+        client_id: str,
+        secret: Mapping[str, Any] | None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._transport = transport
         self.issuer = issuer.rstrip("/")
         self.client_id = client_id
         self._secret = str((secret or {}).get("client_secret", ""))
@@ -60,7 +67,8 @@ class Provider:
 
     def _get(self, url: str) -> dict[str, Any]:
         try:
-            answer = httpx.get(url, timeout=TIMEOUT, follow_redirects=False).raise_for_status().json()
+            with httpx.Client(timeout=TIMEOUT, follow_redirects=False, transport=self._transport) as client:
+                answer = client.get(url).raise_for_status().json()
         except (httpx.HTTPError, ValueError) as error:
             raise Refusal(502, "Sign-in is not available", "The identity provider does not answer.") from error
         if not isinstance(answer, dict):
@@ -73,6 +81,7 @@ class Provider:
         return OAuth2Client(
             self.client_id, self._secret or None, token_endpoint_auth_method=method, scope=SCOPE,
             redirect_uri=f"{origin}/auth/callback", code_challenge_method="S256", timeout=TIMEOUT,
+            transport=self._transport,
         )  # fmt: skip
 
     def address(self, origin: str, flow: Mapping[str, str]) -> str:
