@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import time
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from tieout import __version__, flows, systems
 from tieout.cli import explain as explaining
+from tieout.cli import mappings as mapping_commands
 from tieout.cli import send as sending
 from tieout.cli import show
 from tieout.cli.client import PROBLEM, USAGE, Api, Failure, connect
+from tieout.cli.command import AsJson, Token, Url, command, out
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None,
@@ -32,41 +31,11 @@ flows_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The f
 app.add_typer(route_app, name="route")
 app.add_typer(systems_app, name="systems")
 app.add_typer(flows_app, name="flows")
+app.add_typer(mapping_commands.app, name="mappings")
 
-Url = Annotated[str, typer.Option("--url", envvar="TIEOUT_URL", help="Address of the deployment's API.")]
-Token = Annotated[str, typer.Option("--token", envvar="TIEOUT_TOKEN", help="Bearer token with a tieout_roles claim.")]
-AsJson = Annotated[bool, typer.Option("--json", help="The API's own JSON instead of a table.")]
 Days = Annotated[int, typer.Option("--days", min=1, max=31, help="How many UTC days back, today included.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=500, help="At most so many.")]
 Cursor = Annotated[str, typer.Option("--cursor", help="Where the last page ended.")]
-P = ParamSpec("P")
-#: Columns where the answer goes into a file or a pipe.
-FILE_WIDTH = 160
-
-
-def command(run: Callable[P, None]) -> Callable[P, None]:
-    """A command that ends with a sentence and an exit code instead of a traceback."""
-
-    @functools.wraps(run)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            run(*args, **kwargs)
-        except Failure as failure:
-            errors = Console(stderr=True)
-            errors.print(Text(show.clean(failure.said), style="red"))
-            if failure.hint:
-                errors.print(Text(show.clean(failure.hint)))
-            raise typer.Exit(failure.code) from None
-
-    return wrapped
-
-
-def out() -> Console:
-    """Where answers go."""
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = FILE_WIDTH
-    return console
 
 
 # --- reading -----------------------------------------------------------------------------------------------------

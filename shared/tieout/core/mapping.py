@@ -45,7 +45,7 @@ from typing import Any
 from tieout.core import documents
 from tieout.core.documents import Document
 from tieout.core.lookup import GIVEN, VALUE, View
-from tieout.core.mapping_rules import ORIGIN_FIELDS, ROOTS, VERBS, Origin, Reader, flatten
+from tieout.core.mapping_rules import ORIGIN_FIELDS, ROOTS, VERBS, Origin, Reader, flatten, paths_of
 from tieout.core.mapping_source import Built, Lineage, Writer
 from tieout.core.nodes import Check, Node
 
@@ -61,6 +61,11 @@ class FieldRule:
     means: str
     line: int
     tables: tuple[str, ...] = ()
+    function: str = ""
+    missing: str = ""
+    optional: bool = False
+    amount: str = ""
+    """How the rule spells an amount (`Path.amount`), empty where it reads none."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,17 @@ def compile_mapping(
         means=written.means,
         kind=written.kind,
         rules=tuple(
-            FieldRule(path, rule.said, rule.means, rule.line, (rule.table,) if rule.table else ())
+            FieldRule(
+                path,
+                rule.said,
+                rule.means,
+                rule.line,
+                tables=(rule.table,) if rule.table else (),
+                function=rule.function,
+                missing=rule.missing,
+                optional=rule.optional,
+                amount=next((path.amount for path in paths_of(rule) if path.amount), ""),
+            )
             for rule, path in flat
         ),
         tables=frozenset(rule.table for rule, _ in flat if rule.table),

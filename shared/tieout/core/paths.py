@@ -108,6 +108,8 @@ class Path:
     shape: Shape
     safe: bool
     """Whether no step before the last can be absent, so that reading it cannot fail."""
+    amount: str = ""
+    """How it spells an amount: ``decimal``, ``minor``, ``text``, or ``money`` for the amount itself."""
 
     def code(self, variable: str, root: Shape) -> str:
         """The Python expression that reads it from `variable`, the root's value."""
@@ -128,7 +130,7 @@ def read_path(text: str, scope: Mapping[str, Shape]) -> Path | str:
         return f"{text!r} is not a path (names joined by dots)"
     if root not in scope:
         return f"unknown start {root!r} of path {text!r}{suggest(root, scope)}"
-    shape, safe = scope[root], True
+    shape, safe, amount = scope[root], True, ""
     for step in steps:
         safe = safe and not shape.absent and not shape.raw
         if shape.raw:
@@ -138,5 +140,6 @@ def read_path(text: str, scope: Mapping[str, Shape]) -> Path | str:
             if shape.many:
                 return f"{text!r}: a list has no {step!r}; go through it with 'each'"
             return f"{text!r}: no field {step!r}{suggest(step, known)}"
+        amount = step if shape.type is Money and step != "currency" else ""
         shape = known[step]
-    return Path(text, root, tuple(steps), shape, safe)
+    return Path(text, root, tuple(steps), shape, safe, "money" if shape.type is Money else amount)

@@ -2,6 +2,9 @@
 
 `load` gives a compiled mapping by its name; it is checked against the governed tables handed in and against
 the functions of `core.rules`, and read once a process. `docs/adding-a-mapping.md` shows how to add one.
+
+Versions stand side by side: ``mapping.yaml`` is the current one, ``versions/<n>.yaml`` are older ones, and each
+loads under its own name, ``netsuite.invoice@2``.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from tieout.core.nodes import Check, GovernanceError, Mistake, from_yaml, sugges
 from tieout.core.rules import RULES
 
 HOME: Final = Path(__file__).parent
+Columns = Mapping[str, Collection[str]]
+"""The governed tables that a mapping is checked against: name → columns."""
 
 
 def names(home: Path = HOME) -> list[str]:
@@ -25,23 +30,57 @@ def names(home: Path = HOME) -> list[str]:
     return sorted(path.parent.name for path in home.glob("*/mapping.yaml"))
 
 
-def load(name: str, tables: Mapping[str, Collection[str]], home: Path = HOME) -> CompiledMapping:
-    """The mapping of that name, checked against `tables` (name → columns) and compiled.
+def older(name: str, home: Path = HOME) -> list[int]:
+    """The versions of a mapping that stand beside its current one, oldest first."""
+    return sorted(int(path.stem) for path in (home / name / "versions").glob("*.yaml") if path.stem.isdecimal())
+
+
+def load(name: str, tables: Columns, home: Path = HOME) -> CompiledMapping:
+    """The mapping of that name (``name`` or ``name@version``), checked against `tables` and compiled.
 
     Raises `GovernanceError` with every mistake, each with file, line and suggestion.
     """
-    return _load(name, tuple(sorted((table, tuple(sorted(columns))) for table, columns in tables.items())), home)
+    return _load(name, _hashable(tables), home)
+
+
+def load_file(name: str, path: Path, tables: Columns) -> CompiledMapping:
+    """A draft of a mapping from any file, checked as if it were the mapping of that name."""
+    if not path.is_file():
+        raise GovernanceError([Mistake(str(path), 1, "there is no such file")])
+    return _read(name, path, path.name, _hashable(tables))
+
+
+def _hashable(tables: Columns) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return tuple(sorted((table, tuple(sorted(columns))) for table, columns in tables.items()))
 
 
 @lru_cache(maxsize=512)
 def _load(name: str, tables: tuple[tuple[str, tuple[str, ...]], ...], home: Path) -> CompiledMapping:
-    path = home / name / "mapping.yaml"
-    file = f"mappings/{name}/mapping.yaml"
+    bare, at, version = name.partition("@")
+    path = home / bare / "mapping.yaml"
+    file = f"mappings/{bare}/mapping.yaml"
+    if not path.is_file():
+        raise GovernanceError([Mistake(file, 1, f"no mapping {bare!r}{suggest(bare, names(home))}")])
+    if not at:
+        return _read(bare, path, file, tables)
+    old = home / bare / "versions" / f"{version}.yaml"
+    if version.isdecimal() and old.is_file():
+        found = _read(bare, old, f"mappings/{bare}/versions/{version}.yaml", tables)
+        if found.version != int(version):
+            wrong = f"this file is version {version} by its name and {found.version} by its word"
+            raise GovernanceError([Mistake(f"mappings/{bare}/versions/{version}.yaml", 1, wrong)])
+        return found
+    current = _read(bare, path, file, tables)
+    if str(current.version) == version:
+        return current
+    known = ", ".join(map(str, [*older(bare, home), current.version]))
+    raise GovernanceError([Mistake(file, 1, f"no version {version!r} of {bare}; there are {known}")])
+
+
+def _read(name: str, path: Path, file: str, tables: tuple[tuple[str, tuple[str, ...]], ...]) -> CompiledMapping:
     check = Check(file)
     try:
         composed = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
-    except FileNotFoundError:
-        raise GovernanceError([Mistake(file, 1, f"no mapping {name!r}{suggest(name, names(home))}")]) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
