@@ -211,6 +211,12 @@ def test_a_form_from_another_site_changes_nothing_even_with_the_token(visitor: V
     assert logout(visitor, "csrf=TOKEN", **{"sec-fetch-site": site}).status == 403
 
 
+def test_a_form_that_comes_without_the_session_does_not_end_it_either(visitor: Visitor) -> None:
+    """SameSite withholds the cookie from another site's form; an answer that took the cookie away would log out."""
+    answer = visitor.ask(request_event("POST", "/auth/logout"))
+    assert (answer.status, answer.cookies) == (200, [])
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 def test_pages_and_api_take_no_unsafe_method(visitor: Visitor, method: str) -> None:
     assert visitor.page("/desk/postings", "admin", method=method).status in (403, 405)

@@ -7,7 +7,6 @@ refused again, as is everybody without a role of ours.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -17,13 +16,22 @@ from tieout.aws import clock
 from tieout.aws.web import api, pages
 from tieout.aws.web.door import Here
 from tieout.aws.web.http import Answer, Refusal, Request, Route, dispatch, problem_json, read, route
-from tieout.aws.web.session import LIFETIME, SESSION, KeyMissing, Person, Sealer, cookie, roles_of, same_token
+from tieout.aws.web.session import (
+    LIFETIME,
+    ROLES_CLAIM,
+    SESSION,
+    KeyMissing,
+    Person,
+    Sealer,
+    cookie,
+    roles_of,
+    same_token,
+)  # fmt: skip
 from tieout.aws.wiring import log
 from tieout.core.verdicts import Verdict
 from tieout.work.ports import Unavailable
 
 SAFE: Final = frozenset({"GET", "HEAD"})
-ROLES_CLAIM: Final = "tieout_roles"
 #: How the browser says that a request was made by a page of ours, or by nobody's page.
 OWN_SITE: Final = frozenset({"same-origin", "none", ""})
 
@@ -86,9 +94,12 @@ class Desk:
 
     def _logout(self, request: Request) -> Answer:
         person = self._sealer().person(request.cookies, request.now)
-        if person is not None:
-            check_csrf(request, person)
+        check_site(request)
         said = pages.page("out", request)
+        if person is None:
+            # Not a word about cookies: another site's form comes without ours, and its answer must not end a session.
+            return said
+        check_csrf(request, person)
         return replace(said, cookies=[cookie(SESSION, "", request.origin, LIFETIME)])
 
 
@@ -102,16 +113,20 @@ class _Login(Protocol):
 
 def _oidc() -> _Login:
     """The login, imported where it is used: Authlib is a third of a cold start, and most requests do not need it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Authlib announces that httpx2 will follow httpx; the pin is ours to move
-        from tieout.aws.web import oidc
+    from tieout.aws.web import oidc
+
     return cast("_Login", oidc)
+
+
+def check_site(request: Request) -> None:
+    """Refuse an unsafe request of which the browser says that another site's page made it."""
+    if request.headers.get("sec-fetch-site", "") not in OWN_SITE:
+        raise Refusal(403, "Forbidden", "The request came from another site.", "cross_site")
 
 
 def check_csrf(request: Request, person: Person) -> None:
     """Refuse an unsafe request that no page of ours made: foreign site, or not the session's own token."""
-    if request.headers.get("sec-fetch-site", "") not in OWN_SITE:
-        raise Refusal(403, "Forbidden", "The request came from another site.", "cross_site")
+    check_site(request)
     given = request.form.get("csrf", "") or request.headers.get("x-csrf-token", "")
     if not same_token(given, person):
         raise Refusal(403, "Forbidden", "The form is too old or not ours. Reload the page and try again.", "csrf")

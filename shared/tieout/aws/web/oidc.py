@@ -13,19 +13,32 @@ import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 import httpx
-from authlib.integrations.httpx_client import OAuth2Client
+from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
+from authlib.oauth2.rfc7636 import create_s256_code_challenge
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from tieout.aws.web.http import Answer, Refusal, Request, redirect
-from tieout.aws.web.session import LIFETIME, LOGIN, LOGIN_LIFETIME, SESSION, Person, Sealer, cookie, cookie_of, roles_of
+from tieout.aws.web.session import (
+    LIFETIME,
+    LOGIN,
+    LOGIN_LIFETIME,
+    ROLES_CLAIM,
+    SESSION,
+    Person,
+    Sealer,
+    cookie,
+    cookie_of,
+    roles_of,
+)  # fmt: skip
 
 SCOPE: Final = "openid profile email"
 ALGORITHMS: Final = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-ROLES_CLAIM: Final = "tieout_roles"
+CALLBACK: Final = "/auth/callback"
 TIMEOUT: Final = 5.0
 #: Clock difference with the provider that is let pass, in seconds.
 LEEWAY: Final = 60
@@ -75,37 +88,39 @@ class Provider:
             raise Refusal(502, "Sign-in is not available", "The identity provider answers something else.")
         return answer
 
-    def _client(self, origin: str) -> OAuth2Client:
-        # An empty secret means a public client: PKCE alone proves that the code is ours.
-        method = "client_secret_basic" if self._secret else "none"
-        return OAuth2Client(
-            self.client_id, self._secret or None, token_endpoint_auth_method=method, scope=SCOPE,
-            redirect_uri=f"{origin}/auth/callback", code_challenge_method="S256", timeout=TIMEOUT,
-            transport=self._transport,
-        )  # fmt: skip
-
     def address(self, origin: str, flow: Mapping[str, str]) -> str:
         """Where somebody signs in."""
-        with self._client(origin) as client:
-            url, _ = client.create_authorization_url(
+        return str(
+            prepare_grant_uri(
                 str(self.about()["authorization_endpoint"]),
+                self.client_id,
+                "code",
+                redirect_uri=f"{origin}{CALLBACK}",
+                scope=SCOPE,
                 state=flow["state"],
-                code_verifier=flow["verifier"],
                 nonce=flow["nonce"],
+                code_challenge=create_s256_code_challenge(flow["verifier"]),
+                code_challenge_method="S256",
             )
-        return str(url)
+        )
 
     def redeem(self, origin: str, code: str, flow: Mapping[str, str], now: datetime) -> Person:
         """Who the code stands for. Raises ``Refusal`` where the provider or the ID token does not convince."""
+        # Without a secret it is a public client, which names itself: PKCE alone proves that the code is ours.
+        named = {} if self._secret else {"client_id": self.client_id}
+        body = prepare_token_request(
+            "authorization_code", code=code, redirect_uri=f"{origin}{CALLBACK}", code_verifier=flow["verifier"], **named
+        )
+        secret = httpx.BasicAuth(quote(self.client_id, ""), quote(self._secret, "")) if self._secret else None
+        form = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
         try:
-            with self._client(origin) as client:
-                token = client.fetch_token(
-                    str(self.about()["token_endpoint"]), grant_type="authorization_code", code=code,
-                    code_verifier=flow["verifier"],
-                )  # fmt: skip
-        except Exception as error:
+            with httpx.Client(timeout=TIMEOUT, auth=secret, transport=self._transport) as client:
+                answer = client.post(str(self.about()["token_endpoint"]), content=body, headers=form)
+            token = answer.raise_for_status().json()
+            id_token = str(token["id_token"])
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             raise Refusal(401, "Sign-in failed", "The identity provider did not take the code.") from error
-        return self._person(str(token.get("id_token", "")), flow["nonce"], now)
+        return self._person(id_token, flow["nonce"], now)
 
     def _person(self, id_token: str, nonce: str, now: datetime) -> Person:
         claims = self._claims(id_token)

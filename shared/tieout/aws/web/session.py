@@ -27,6 +27,8 @@ LIFETIME: Final = timedelta(hours=8)
 #: How long somebody may take to sign in at the provider.
 LOGIN_LIFETIME: Final = timedelta(minutes=10)
 SESSION, LOGIN = "tieout", "tieout-login"
+#: The claim of a token that names our roles; a claim of this name is given to nobody for another application.
+ROLES_CLAIM: Final = "tieout_roles"
 ROLES: Final = ("viewer", "operator", "approver", "auditor", "admin")
 #: Who may see what documents and payloads say (names, addresses, amounts by line). An admin runs the place and gives
 #: out roles; what customers bought is none of an admin's business by that alone.
