@@ -148,6 +148,18 @@ class ServiceDate(Day):
     __slots__ = ()
 
 
+class EffectiveDate(Day):
+    """First or last day on which a fact of master data holds (a site, a certificate, an amendment)."""
+
+    __slots__ = ()
+
+
+class ValueDate(Day):
+    """The day on which money counts at the bank or at the processor."""
+
+    __slots__ = ()
+
+
 def document_date_at(instant: EventInstant, zone: str) -> DocumentDate:
     """The day it was at the selling entity when `instant` happened."""
     return DocumentDate(instant.value.astimezone(time_zone(zone)).date())

@@ -176,6 +176,12 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "period_not_in_calendar": Problem(
         "{entity} has no accounting period for {posting_date}.", "Its calendar does not reach that day yet.",
         "Add the periods to the calendar; this goes on by itself.", FINANCE),
+    "journal_unbalanced": Problem(
+        "Journal entry {number} does not balance: {debits} against {credits}.", "A mistake in whatever made it.",
+        "Look at what made the entry; nothing is booked.", FINANCE, severity="critical"),
+    "intercompany_unbalanced": Problem(
+        "The two sides of an intercompany sale differ ({what}): {seller} against {buyer}.",
+        "The wrong entity, or one side was changed alone.", "Compare both sides; nothing is booked.", FINANCE),
     "document_invalid": Problem(
         "The {kind} is not complete or not sound: {where}.", "The source left something out, or the mapping is wrong.",
         "Look at the raw event and at the mapping.", ENGINEER),

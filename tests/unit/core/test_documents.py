@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -11,8 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
+from tests.unit.core.documentsamples import (
+    ALLOWANCE,
+    CONTRACT,
+    JOURNAL,
+    NEW,
+    PAIR,
+    PAYOUT,
+    QUOTE,
+    SCHEDULE,
+    USAGE,
+)
 from tieout.core import documents
-from tieout.core.clocks import DocumentDate, DueDate, EventInstant, PostingDate, ServiceDate, TaxPoint
+from tieout.core.clocks import DocumentDate, DueDate, EffectiveDate, EventInstant, PostingDate, ServiceDate, TaxPoint
 from tieout.core.documents import (
     KINDS,
     Address,
@@ -20,6 +32,8 @@ from tieout.core.documents import (
     CreditNote,
     Customer,
     Document,
+    Exemption,
+    ExternalId,
     Invoice,
     Line,
     Opportunity,
@@ -30,6 +44,7 @@ from tieout.core.documents import (
     SubscriptionItem,
     TaxBreakdown,
     TaxId,
+    TermsRule,
 )
 from tieout.core.money import Currency, Money
 from tieout.core.verdicts import NeedsHuman
@@ -88,7 +103,7 @@ STATUS = Status(
     **ORIGIN, key="invoice/…", about_kind="invoice", about_id="in_1", status="accepted", sentence="Booked as 4711.",
     amount=eur(11305),
 )  # fmt: skip
-ALL: tuple[Document, ...] = (CUSTOMER, INVOICE, CREDIT, PAYMENT, SUBSCRIPTION, OPPORTUNITY, STATUS)
+ALL: tuple[Document, ...] = (CUSTOMER, INVOICE, CREDIT, PAYMENT, SUBSCRIPTION, OPPORTUNITY, STATUS, *NEW)
 by_kind = pytest.mark.parametrize("doc", ALL, ids=lambda doc: doc.kind)
 
 
@@ -125,7 +140,8 @@ def test_the_fingerprint_covers_its_declared_fields_and_leaves_out_what_drifts(d
 
 @pytest.mark.parametrize("name", Invoice.identity)
 def test_every_money_or_identity_field_of_an_invoice_changes_its_fingerprint(name: str) -> None:
-    other = {"lines": LINES[:1], "tax_breakdown": (), "currency": Currency("USD"), "number": "DE-2",
+    other = {"lines": LINES[:1], "tax_breakdown": (), "adjustments": (ALLOWANCE,),
+             "currency": Currency("USD"), "number": "DE-2",
              "customer_id": "c2", "document_date": DocumentDate.parse("2026-01-30"),
              "tax_point": TaxPoint.parse("2026-01-30")}  # fmt: skip
     changed = INVOICE.model_copy(update={name: other.get(name, eur(1))})
@@ -172,6 +188,16 @@ def test_the_proof_of_an_invoice_names_each_equation() -> None:
         (PAYMENT, {"unapplied": None}),
         (PAYMENT, {"amount": eur(11999)}),
         (OPPORTUNITY, {"amount": eur(1)}),
+        (INVOICE, {"adjustments": (ALLOWANCE,)}),
+        (PAYMENT, {"write_off": eur(1)}),
+        (PAYMENT, {"net": eur(11999)}),
+        (QUOTE, {"amount": eur(139551)}),
+        (CONTRACT, {"price": eur(150001)}),
+        (CONTRACT, {"billing": ()} | {"original_price": eur(150000)}),
+        (PAYOUT, {"net": eur(2956)}),
+        (PAYOUT, {"parts": PAYOUT.parts[:2]}),
+        (PAYOUT, {"parts": (PAYOUT.parts[0].model_copy(update={"net": eur(1)}), *PAYOUT.parts[1:])}),
+        (SCHEDULE, {"amount": eur(100)}),
     ],
 )
 def test_one_unit_too_many_anywhere_is_refused(doc: Document, change: dict[str, Any]) -> None:
@@ -179,6 +205,110 @@ def test_one_unit_too_many_anywhere_is_refused(doc: Document, change: dict[str, 
         documents.prove_totals(doc.model_copy(update=change))
     assert told.value.code == "totals_do_not_add_up"
     assert "EUR" in told.value.facts["difference"]
+
+
+def remade(doc: Document, **change: Any) -> Document:
+    body = json.loads(documents.dump(doc))
+    for path, value in change.items():
+        *steps, last = path.split("__")
+        at = body
+        for step in steps:
+            at = at[int(step)] if step.isdigit() else at[step]
+        at[last] = value
+    return documents.load(doc.kind, json.dumps(body).encode())
+
+
+@pytest.mark.parametrize(
+    ("doc", "change", "code"),
+    [
+        (JOURNAL, {"lines__0__amount": {"minor": 102, "currency": "EUR"}}, "journal_unbalanced"),
+        (JOURNAL, {"lines__0__ledger_amount": {"minor": 110, "currency": "USD"}}, "journal_unbalanced"),
+        (JOURNAL, {"lines__0__ledger_amount": None}, "journal_unbalanced"),
+        (JOURNAL, {"ledger_currency": None}, "journal_unbalanced"),
+        (JOURNAL, {"lines__0__side": "credit"}, "journal_unbalanced"),
+        (JOURNAL, {"lines__0__amount": {"minor": -101, "currency": "EUR"}}, "document_invalid"),
+        (PAIR, {"gross": {"minor": 1001, "currency": "EUR"}}, "intercompany_unbalanced"),
+        (PAIR, {"buyer__lines__1__account": "payables"}, "intercompany_unbalanced"),
+        (PAIR, {"buyer__lines__1__partner_entity": "FR01"}, "intercompany_unbalanced"),
+        (PAIR, {"buyer__entity": "DE01"}, "intercompany_unbalanced"),
+        (PAIR, {"buying_entity": "DE01"}, "intercompany_unbalanced"),
+        (CONTRACT, {"amendments__0__sequence": 2}, "document_invalid"),
+        (USAGE, {"quantity": "-1"}, "document_invalid"),
+    ],
+)
+def test_what_must_hold_by_construction_cannot_be_made_otherwise(
+    doc: Document, change: dict[str, Any], code: str
+) -> None:
+    with pytest.raises(NeedsHuman) as told:
+        remade(doc, **change)
+    assert told.value.code == code
+
+
+def test_a_payout_may_take_money_back_and_nothing_else_may_be_negative() -> None:
+    parts = PAYOUT.parts[1:]
+    taken = {"parts": parts, "gross": eur(-6500), "fees": eur(1500), "net": eur(-8000)}
+    assert documents.prove_totals(PAYOUT.model_copy(update=taken)).equations
+
+
+def test_an_allowance_on_the_document_is_taken_off_the_lines() -> None:
+    less = {"adjustments": (ALLOWANCE,), "net": eur(9000), "gross": eur(10805), "payable": eur(10500)}
+    said = [what for what, _, _ in documents.prove_totals(INVOICE.model_copy(update=less)).equations]
+    assert said[0] == "sum of lines less allowances plus charges = net"
+
+
+def site(name: str, above: str | None = None, first: str | None = None, last: str | None = None) -> dict[str, Any]:
+    return {"site_id": name, "parent_site_id": above, "valid_from": first, "valid_until": last}
+
+
+@pytest.mark.parametrize(
+    "sites",
+    [
+        [site("a", "b"), site("b", "a")],
+        [site("a", "a")],
+        [site("a"), site("a")],
+        [site("a", None, "2026-01-01", "2026-06-30"), site("a", None, "2026-06-30")],
+        [site("a", None, "2026-02-01", "2026-01-01")],
+        [site("a", "b", "2026-01-01", "2026-06-30"), site("b"), site("b2", "a"), site("a", "b2", "2026-07-01")],
+        [site(str(n), str(n + 1)) for n in range(11)],
+    ],
+)
+def test_sites_that_are_no_tree_on_some_day_are_refused(sites: list[dict[str, Any]]) -> None:
+    with pytest.raises(NeedsHuman) as told:
+        remade(CUSTOMER, sites=sites)
+    assert told.value.code == "document_invalid"
+
+
+def test_a_site_may_move_below_another_one_day() -> None:
+    moved = [site("hq"), site("b"), site("a", "hq", "2026-01-01", "2026-06-30"), site("a", "b", "2026-07-01")]
+    assert len(remade(CUSTOMER, sites=moved).sites) == 4  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("rule", "due"),
+    [
+        (TermsRule(days=30), "2026-03-02"),
+        (TermsRule(days=30, base="end_of_month"), "2026-03-02"),
+        (TermsRule(days=0, base="end_of_month"), "2026-01-31"),
+        (TermsRule(days=10, day_of_month=15), "2026-02-15"),
+        (TermsRule(days=20, day_of_month=15), "2026-03-15"),
+        (TermsRule(days=20, day_of_month=31), "2026-02-28"),
+    ],
+)
+def test_payment_terms_as_a_rule_give_the_due_date(rule: TermsRule, due: str) -> None:
+    assert rule.due_date(DocumentDate.parse("2026-01-31")).iso == due
+
+
+def test_a_certificate_holds_from_its_first_to_its_last_day() -> None:
+    held = Exemption(certificate="R-1", jurisdiction="US-CA", valid_from=EffectiveDate.parse("2026-01-01"),
+                     expires_on=EffectiveDate.parse("2026-12-31"))  # fmt: skip
+    days = ("2025-12-31", "2026-01-01", "2026-12-31", "2027-01-01")
+    assert [held.holds_on(date.fromisoformat(day)) for day in days] == [False, True, True, False]
+
+
+def test_only_a_merged_id_has_a_survivor() -> None:
+    with pytest.raises(ValidationError):
+        ExternalId(system="xero", account="a", id="1", merged_into="2")
+    assert ExternalId(system="xero", account="a", id="1", status="merged").merged_into is None
 
 
 def test_a_second_currency_inside_a_document_is_refused() -> None:
