@@ -39,6 +39,15 @@ FINE: Final = frozenset({
     "account", "action", "attempts", "correlation", "delivery", "epoch", "execution", "fingerprint", "flow",
     "generation", "lane", "mapping", "priority", "region", "run", "sends", "step", "version",
 })  # fmt: skip
+#: Facts whose names in the ledger are too short to be understood.
+LABELS: Final = {
+    "ref": "Our reference",
+    "remote": "Target's id",
+    "remote_number": "Target's number",
+    "party": "Customer",
+    "owner_team": "Owner",
+    "event_id": "Event id",
+}
 _PLURAL: Final = {"posting": "postings", "event": "events", "run": "runs"}
 
 
@@ -168,7 +177,7 @@ def jinja() -> Environment:
     )  # fmt: skip
     made.filters |= {
         "amount": amount, "moment": moment, "day": day, "ago": ago, "href": href, "link": link, "pretty": pretty,
-        "words": words, "notes": notes, "parted": parted, "short": short, "iso": ledger.stamp, "plain": plain,
+        "words": words, "label": label, "notes": notes, "parted": parted, "short": short, "iso": ledger.stamp, "plain": plain,
     }  # fmt: skip
     made.globals |= {"days_choices": DAY_CHOICES, "days_default": DAYS, "with_query": with_query}
     return made
@@ -262,6 +271,11 @@ def words(name: str) -> str:
     """A name of ours for people: ``credit_note`` is «Credit note»."""
     text = name.replace("_", " ").replace("-", " ")
     return text[:1].upper() + text[1:]
+
+
+def label(name: str) -> str:
+    """What a fact is called for people."""
+    return LABELS.get(name) or words(name)
 
 
 def short(text: str, most: int = 12) -> str:
