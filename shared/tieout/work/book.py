@@ -69,8 +69,9 @@ def book(ports: Ports, view: View, posting: Item, outcome: Outcome) -> list[Send
         sends.clear()
         writes = _move(ports, item, outcome, now, token)
         writes += _lane(seen, item, outcome, now, sends)
-        if outcome.to == ledger.POSTED:
-            writes += make.aliases([item["ref"], (outcome.echo or Echo("")).number, _remote(outcome)], pk)
+        if outcome.to == ledger.POSTED and item["kind"] != Status.kind:
+            echo = outcome.echo or Echo("")
+            writes += make.aliases([item["ref"], echo.number, echo.remote], pk)
             if item["kind"] == Customer.kind:
                 writes += _links(seen, item, outcome)
         writes += _tell(seen, item, outcome, ports, now, token, sends)
@@ -95,10 +96,6 @@ def answer(ports: Ports, item: Item | None) -> None:
     elif item["state"] in ledger.TERMINAL:
         ports.machines.answer(item["task_token"], {"posting": item["key"], "state": item["state"]})
         ports.ledger.write([Change(Key(item["pk"], item["sk"]), remove=("due", "due_shard", "task_token"))])
-
-
-def _remote(outcome: Outcome) -> str | None:
-    return outcome.echo.remote if outcome.echo else None
 
 
 def _move(ports: Ports, item: Item, outcome: Outcome, now: datetime, token: str) -> list[Write]:

@@ -85,7 +85,9 @@ def postpone(batch: post_verb.Batch, item: Item, by: timedelta, **values: object
 def _new(batch: post_verb.Batch, item: Item) -> str:
     lane = batch.view.get(keys.lane_item(item["lane"])) if item.get("lane") else None
     if item.get("lane") and lanes.head(lane) != item["key"]:
-        postpone(batch, item, post_verb.TURN_AGAIN)
+        # Whoever finishes the head wakes it; this is only for the case that the wake-up was lost.
+        least = int(post_verb.TURN_AGAIN.total_seconds())
+        postpone(batch, item, ledger.backoff(item.get("looks", 0), item["key"], least=least, most=LANE_MOST))
         return "waits its turn"
     sends = item.get("sends", 1) + 1
     postpone(batch, item, ledger.RESEND_AFTER + ledger.backoff(item.get("looks", 0), item["key"]), sends=sends)
