@@ -1,0 +1,203 @@
+"""One seeded history: a swarm of faults over a handful of events, played to rest and checked."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from tests.simulation import check, events
+from tests.simulation.events import Event
+from tests.simulation.hub import Fate
+from tests.simulation.world import Setting, World, targets_of
+from tieout.contract import Finds
+
+#: How long after the last fault everything must have come to rest, in virtual seconds.
+PATIENCE: Final = 3 * 3600.0
+
+
+class Swarm:
+    """Draws the fate of each crossing. Each draw takes the same amount of chance, so that faults can be left out."""
+
+    def __init__(
+        self, rng: random.Random, rate: float, excluded: frozenset[str], until: float, slow: float, pause: float,
+        focus: tuple[str, str, int] | None = None, without: frozenset[int] = frozenset(),
+        outages: Sequence[tuple[float, float, str]] = (),
+    ) -> None:  # fmt: skip
+        self.rng, self.rate, self.excluded, self.until = rng, rate, excluded, until
+        self.slow, self.pause, self.focus, self.without = slow, pause, focus, without
+        self.outages = outages
+        self.met = 0
+
+    def draw(self, n: int, label: str, kinds: tuple[str, ...], now: float) -> Fate:
+        """The fate of the n-th crossing."""
+        a, b, c, d = (self.rng.random() for _ in range(4))
+        latency = 0.002 + 0.05 * b + (self.slow * b * b * b if b > 0.7 else 0.0)
+        fault = ""
+        if now < self.until and kinds:
+            if a < self.rate:
+                fault = kinds[int(c * len(kinds))]
+                fault = "" if fault in self.excluded else fault
+            if self.focus and label == self.focus[0] and self.focus[1] in kinds:
+                self.met += 1
+                if self.met == self.focus[2]:
+                    fault = self.focus[1]
+            for start, end, how in self.outages:
+                if start <= now < end and how in kinds and ".wire." in label:
+                    fault = how
+        if n in self.without:
+            fault = ""
+        size = d
+        if fault.startswith("stall"):
+            size = d * self.pause
+        elif fault in ("twice", "delayed"):
+            size = d * d * 900
+        return Fate(fault, latency, size)
+
+
+@dataclass
+class Plan:
+    """What one seed stands for."""
+
+    seed: int
+    hostile: bool
+    setting: Setting
+    arrivals: list[tuple[float, Event]]
+    swarm: Swarm
+    replays: bool
+
+
+@dataclass
+class Result:
+    """What came of one history."""
+
+    seed: int
+    hostile: bool
+    violations: list[str]
+    digest: str
+    struck: Counter[tuple[str, str]]
+    faults: list[int]
+    crossings: int
+    seconds: float
+    fenced: int
+    trace: list[tuple[float, str, str, str]] = field(default_factory=list)
+    offered: Counter[tuple[str, tuple[str, ...]]] = field(default_factory=Counter)
+    most_flying: Counter[str] = field(default_factory=Counter)
+
+
+def plan(seed: int, focus: tuple[str, str] | None = None, without: frozenset[int] = frozenset()) -> Plan:
+    """The plan of a seed: even seeds as deployed, odd ones hostile."""
+    rng = random.Random(f"plan {seed}")
+    hostile = seed % 2 == 1
+    every = sorted(ALL_KINDS)
+    excluded = frozenset(kind for kind in every if rng.random() < 0.4)
+    rate = rng.choice((0.0, 0.02, 0.05, 0.1, 0.2))
+    until = rng.choice((60.0, 600.0, 2400.0))
+    outages = []
+    if rng.random() < 0.15:
+        length = rng.choice((60.0, 1800.0, 6 * 3600.0))
+        outages = [(rng.random() * 60, length, rng.choice(("busy", "down", "unreachable", "lost_request")))]
+        until = max(until, length)
+    skew = rng.choice((0.0, 1.0, 2.0)) if not hostile else rng.choice((0.0, 2.0, 600.0))
+    dead = focus is not None and focus[0].startswith("dead")
+    jitter = random.Random(f"jitter {seed}")
+    arrivals = _arrivals(rng, until, onboard=focus is not None and _of_steps(focus[0]))
+    refuses: tuple[str, ...] = ()
+    if not hostile and rng.random() < 0.12:
+        refuses = (_key(rng.choice([event for _, event in arrivals])),)
+    setting = Setting(
+        hostile=hostile, erp=Finds.UNIQUE if hostile else rng.choice((Finds.UNIQUE, Finds.SEARCHABLE, Finds.LAGGING)),
+        reads_back=rng.random() < 0.5, concurrency=rng.choice((2, 3, 4)), batch=rng.choice((1, 3, 10)),
+        most_receives=1 if dead or rng.random() < 0.03 else 5, skew=skew,
+        index_lag=rng.choice((0.0, 0.0, 1.0, 30.0)), refuses=refuses, ack_delay=rng.choice((20.0, 120.0, 900.0)),
+        jitter=jitter.random,
+    )  # fmt: skip
+    swarm = Swarm(
+        random.Random(f"fates {seed}"), rate, excluded, until, slow=rng.choice((0.0, 0.5, 8.0)),
+        pause=400.0 if hostile else 90.0, focus=(*focus, rng.choice((1, 1, 2, 3))) if focus else None,
+        without=without, outages=outages,
+    )  # fmt: skip
+    return Plan(seed, hostile, setting, arrivals, swarm, replays=rng.random() < 0.25)
+
+
+def _of_steps(label: str) -> bool:
+    return label.startswith("step") or "machines" in label or "wire.look" in label or "delete" in label
+
+
+def _key(event: Event) -> str:
+    """The posting key that a target shall refuse for good."""
+    return f"{event.kind}/stripe:{event.account}:{event.about.replace(':', '%3A')}/{event.action}/post/g0"
+
+
+def _arrivals(rng: random.Random, until: float, *, onboard: bool) -> list[tuple[float, Event]]:
+    """Five and more events in one to four lanes: doubled, delayed, in any order."""
+    lanes = rng.sample(range(4), rng.choice((1, 2, 3, 4)))
+    german = rng.random() < 0.3
+    made: list[Event] = []
+    for lane in lanes:
+        here = german and rng.random() < 0.6
+        kinds = ["invoice", "payment", "credit_note", *(["void"] if rng.random() < 0.3 else [])]
+        made += [events.stripe(lane, kind, here) for kind in kinds if rng.random() < 0.9 or kind == "invoice"]
+    while len(made) < 5:
+        made.append(rng.choice(made))
+    made += [rng.choice(made) for _ in range(rng.choice((0, 0, 1, 3)))]
+    if onboard or rng.random() < 0.12:
+        made += [events.deal(number) for number in range(rng.choice((1, 1, 2)))]
+    spread = min(until, rng.choice((0.5, 5.0, 60.0, 400.0)))
+    in_order = rng.random() < 0.5
+    times = sorted(rng.random() * spread for _ in made)
+    if not in_order:
+        rng.shuffle(times)
+    return list(zip(times, made, strict=True))
+
+
+ALL_KINDS: Final = frozenset({
+    "crash_before", "crash_after", "stall_before", "stall_after", "throttled", "contended", "retried", "lost", "partial",
+    "unreachable", "lost_request", "lost_answer", "late", "crash_late", "busy", "down", "down_committed", "cut", "lies",
+    "twice", "delayed", "delete_lost", "missed",
+})  # fmt: skip
+
+
+def play(
+    seed: int, focus: tuple[str, str] | None = None, without: frozenset[int] = frozenset(), *, keep: bool = False
+) -> Result:
+    """Play one seed to rest and check it."""
+    made = plan(seed, focus, without)
+    world = World(made.swarm, made.setting)
+    with targets_of(world):
+        for _, event in made.arrivals:
+            if event.source == "stripe":
+                world.link(event)
+        for when, event in made.arrivals:
+            world.deliver(when, event)
+        world.hub.at(30.0, world.tick)
+        limit = made.swarm.until + PATIENCE
+        came = world.hub.run(limit, world.rests)
+        violations = [] if came else [f"I14 not at rest {PATIENCE:.0f} s after the last fault: {check.unrest(world)}"]
+        violations += check.check(world)
+        if came and made.replays and not violations:
+            violations += _replay(world)
+        world.hub.close()
+    hub = world.hub
+    return Result(
+        seed, made.hostile, violations, hub.digest(), hub.struck, hub.faults, hub.crossings,
+        hub.now - made.swarm.until, world.table.fenced, hub.trace if keep else [],
+        Counter(hub.offered) if keep else Counter(),
+        Counter({name: book.most_flying for name, book in world.books.items()}),
+    )  # fmt: skip
+
+
+def _replay(world: World) -> list[str]:
+    """I8: the whole inbound log once more changes neither a book nor a state."""
+    before = check.state(world)
+    for number, (_, event) in enumerate(list(world.inbound)):
+        world.deliver(world.hub.now + 1 + number, event)
+    came = world.hub.run(world.hub.now + PATIENCE, world.rests)
+    after = check.state(world)
+    found = [] if came else ["I8 the replay does not come to rest"]
+    return found + [f"I8 the replay changed {name}" for name in before if before[name] != after[name]]
+
+
+__all__ = ["ALL_KINDS", "PATIENCE", "Plan", "Result", "Swarm", "plan", "play", "replace"]

@@ -1,0 +1,345 @@
+"""AWS as the product meets it, small and executable: ledger table, inbox, FIFO lanes, vault, machines, bus.
+
+Where the adapters in ``tieout.aws`` turn an AWS error into something the verbs see, the model raises that. Kinds of
+fault are listed beside each call; ``BOUNDARIES`` in `tests.simulation.world` lists which calls each verb makes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tests.simulation.hub import AwsError, Fate, Hub, Worker
+from tieout.core import keys as names
+from tieout.core.keys import Key
+from tieout.core.verdicts import TryAgain
+from tieout.core.writes import Change, Check, Item, Put, Refused, Write, apply, holds
+from tieout.work.ports import Message, Send, Unavailable
+
+DEATHS: Final = ("crash_before", "crash_after", "stall_before", "stall_after")
+READS: Final = ("crash_before", "stall_after", "throttled", "contended")
+WRITES: Final = (*DEATHS, "throttled", "contended", "retried", "lost")
+CALLS: Final = (*DEATHS, "throttled", "lost")
+SENDS: Final = (*CALLS, "partial")
+
+
+class Table:
+    """The ledger table: items, the due index with its lag, and what a checker wants to know of every write."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.items: dict[Key, Item] = {}
+        self.index: dict[Key, str] = {}
+        self.lag: Callable[[], float] = lambda: 0.0
+        #: Postings in the order in which they joined their lanes.
+        self.joined: dict[str, list[str]] = {}
+        #: Writes refused because the posting had moved on: fencing at work.
+        self.fenced = 0
+        self.writes = 0
+
+    def write(self, writes: Sequence[Write]) -> None:
+        """All or nothing, as DynamoDB does it; raises ``Refused``."""
+        touched = [write.key for write in writes]
+        if len(set(touched)) < len(touched) or not 0 < len(touched) <= 100:
+            raise AwsError("ValidationException: a transaction names an item twice, or none, or too many")
+        failed = [not holds(write, self.items.get(write.key)) for write in writes]
+        if any(failed):
+            self.fenced += any(
+                no and isinstance(w, Change) and {"epoch", "tail"} & set(w.when)
+                for w, no in zip(writes, failed, strict=True)
+            )
+            pairs = zip(writes, failed, strict=True)
+            raise Refused(failed, [self._copy(w.key) if no else None for w, no in pairs])
+        self.writes += 1
+        for write in writes:
+            self._apply(write)
+
+    def _copy(self, key: Key) -> Item | None:
+        item = self.items.get(key)
+        return dict(item) if item is not None else None
+
+    def _apply(self, write: Write) -> None:
+        if isinstance(write, Check):
+            return
+        _no_floats(write.item if isinstance(write, Put) else write.set)
+        made = apply(write, self.items.get(write.key))
+        assert made is not None
+        self.items[write.key] = made
+        if isinstance(write, Change) and write.key.pk.startswith("L#") and "queue" in write.append:
+            self.joined.setdefault(write.key.pk, []).extend(write.append["queue"])
+        key, due = write.key, made.get("due") if made.get("due_shard") else None
+        if self.index.get(key) != due:
+            lag = self.lag()
+            if lag:
+                self.hub.at(self.hub.now + lag, lambda: self._project(key))
+            else:
+                self._project(key)
+
+    def _project(self, key: Key) -> None:
+        item = self.items[key]
+        if item.get("due_shard"):
+            self.index[key] = item["due"]
+        else:
+            self.index.pop(key, None)
+
+    def earliest(self) -> str | None:
+        """The earliest due time in the index."""
+        return min(self.index.values(), default=None)
+
+
+def _no_floats(values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if isinstance(value, float):
+            raise TypeError(f"Float types are not supported: {name}")
+        if isinstance(value, dict):
+            _no_floats(value)
+
+
+def _what(writes: Sequence[Write]) -> str:
+    """What a write is for, by what it writes: the name of its boundary."""
+    for write in writes:
+        if isinstance(write, Put):
+            return "intake" if write.key.pk.startswith("E#") else "make"
+        if isinstance(write, Change) and write.key.pk.startswith("P#") and "state" in write.set:
+            return "claim" if write.set["state"] == "SENDING" else "book"
+    return "note"
+
+
+class LedgerPort:
+    """The ledger as one worker sees it."""
+
+    def __init__(self, table: Table, worker: Worker) -> None:
+        self.table, self.worker = table, worker
+
+    def read(self, keys: Iterable[Key]) -> dict[Key, Item]:
+        wanted = list(dict.fromkeys(keys))
+        if not wanted:
+            return {}
+
+        def does(fate: Fate) -> dict[Key, Item]:
+            _unless(fate)
+            items = self.table.items
+            return {key: dict(items[key]) for key in wanted if key in items}
+
+        return self.table.hub.cross(self.worker, "ledger.read", READS, does)
+
+    def write(self, writes: Sequence[Write]) -> None:
+        def does(fate: Fate) -> None:
+            _unless(fate)
+            self.table.write(writes)
+            if fate.fault == "retried" and (len(writes) == 1):
+                # The answer was lost and botocore asked again; a transaction has a token, a single write has none.
+                self.table.write(writes)
+            if fate.fault == "lost":
+                raise AwsError("the answer to a write never came")
+
+        self.table.hub.cross(self.worker, f"ledger.{_what(writes)}", WRITES, does)
+
+    def due(self, until: str, limit: int = 200) -> list[Item]:
+        def does(fate: Fate) -> list[Item]:
+            _unless(fate)
+            rows = sorted((due, key) for key, due in self.table.index.items() if due <= until)
+            return [{"pk": key.pk, "sk": key.sk, "due": due} for due, key in rows[:limit]]
+
+        return self.table.hub.cross(self.worker, "ledger.due", ("crash_before", "throttled"), does)
+
+    def open(self) -> Iterator[Item]:
+        raise NotImplementedError
+
+    def day(self, day: str) -> Iterator[Item]:
+        raise NotImplementedError
+
+    def find(self, name: str) -> list[Key]:
+        raise NotImplementedError
+
+    def family(self, pk: str) -> list[Item]:
+        raise NotImplementedError
+
+
+def _unless(fate: Fate) -> None:
+    if fate.fault == "throttled":
+        raise AwsError("ProvisionedThroughputExceededException")
+    if fate.fault == "contended":
+        raise TryAgain("ledger_contended", "six times in a row")
+
+
+# --- queues ------------------------------------------------------------------------------------------------------
+@dataclass
+class Letter:
+    """One message in a queue."""
+
+    id: str
+    body: Mapping[str, Any]
+    group: str = ""
+    visible: float = 0.0
+    receives: int = 0
+    receipt: int = 0
+
+
+@dataclass
+class Queue:
+    """An SQS queue with its event source mapping and dead-letter queue.
+
+    Standard: at least once, in any order. FIFO: a group's messages in order, and none of it while one is in flight;
+    what was sent once is swallowed for five minutes, also after it was deleted.
+    """
+
+    hub: Hub
+    name: str
+    work: Callable[[Worker, list[Message]], Any]
+    timeout: float | None
+    visibility: float
+    fifo: bool = False
+    concurrency: int = 2
+    batch: int = 10
+    most: int = 5
+    dead: Queue | None = None
+    letters: list[Letter] = field(default_factory=list)
+    seen: dict[str, float] = field(default_factory=dict)
+    running: int = 0
+    count: int = 0
+    fate: Callable[[str], Fate] = lambda label: Fate()
+    skew: Callable[[], float] = lambda: 0.0
+
+    @property
+    def role(self) -> str:
+        """The verb behind the queue, as boundaries name it."""
+        return self.name.partition(":")[0]
+
+    def put(self, body: Mapping[str, Any], group: str = "", dedup: str = "") -> None:
+        """A message arrives."""
+        if self.fifo:
+            if self.seen.get(dedup, -1e9) > self.hub.now - 300:
+                return
+            self.seen[dedup] = self.hub.now
+        self.count += 1
+        letter = Letter(f"{self.name}-{self.count}", body, group, self.hub.now)
+        delay = 0.0
+        if not self.fifo:
+            fate = self.fate(f"{self.role}.queue.put")
+            if fate.fault == "delayed":
+                delay = fate.size
+            if fate.fault == "twice":
+                twin = Letter(letter.id, body, group, self.hub.now + fate.size)
+                self.letters.append(twin)
+                self.hub.at(twin.visible, self.pump)
+        letter.visible += delay
+        self.letters.append(letter)
+        self.hub.at(letter.visible, self.pump)
+
+    def pump(self) -> None:
+        """Hand messages to functions, as many at once as the mapping may."""
+        while self.running < self.concurrency:
+            batch = self._take()
+            if not batch:
+                return
+            self._invoke(batch)
+
+    def _take(self) -> list[Letter]:
+        taken: list[Letter] = []
+        blocked: set[str] = set()
+        for letter in list(self.letters):
+            if len(taken) == self.batch:
+                break
+            if letter.visible > self.hub.now or (self.fifo and letter.group in blocked):
+                if self.fifo:
+                    blocked.add(letter.group)
+                continue
+            if letter.receives >= self.most and self.dead is not None:
+                self.letters.remove(letter)
+                self.dead.put(letter.body)
+                continue
+            taken.append(letter)
+        for letter in taken:
+            letter.receives += 1
+            letter.receipt += 1
+            letter.visible = self.hub.now + self.visibility
+            self.hub.at(letter.visible, self.pump)
+        return taken
+
+    def _invoke(self, batch: list[Letter]) -> None:
+        self.running += 1
+        receipts = [(letter, letter.receipt) for letter in batch]
+        messages = [Message(one.id, one.body, one.receives, self.name) for one in batch]
+
+        def done(outcome: str, failed: Any) -> None:
+            self.running -= 1
+            if outcome == "ok":
+                self._settle(receipts, failed)
+            self.hub.at(self.hub.now, self.pump)
+
+        self.hub.spawn(self.role, lambda worker: self.work(worker, messages), done, self.timeout, self.skew())
+
+    def _settle(self, receipts: list[tuple[Letter, int]], failed: list[str]) -> None:
+        """Delete what was worked through; what the function named comes again after its visibility time-out."""
+        for letter, receipt in receipts:
+            fate = self.fate(f"{self.role}.queue.delete")
+            if letter.id in failed or fate.fault == "delete_lost":
+                continue
+            late = letter.receipt != receipt  # somebody else has it by now
+            if letter in self.letters and not (late and self.fifo):
+                self.letters.remove(letter)
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing waits and nobody works."""
+        return not self.letters and not self.running
+
+
+class QueuesPort:
+    """Inbox and lanes as one worker sees them."""
+
+    def __init__(self, hub: Hub, inbox: Queue, lanes: Mapping[str, Queue], worker: Worker) -> None:
+        self.hub, self.inbox, self.lanes, self.worker = hub, inbox, lanes, worker
+
+    def receive_into_inbox(self, body: Mapping[str, Any]) -> None:
+        self.inbox.put(body)
+
+    def send(self, sends: Sequence[Send]) -> None:
+        if not sends:
+            return
+
+        def does(fate: Fate) -> None:
+            _unless(fate)
+            for number, send in enumerate(sends):
+                if fate.fault == "partial" and number == int(fate.size * 7) % len(sends):
+                    continue
+                group = names.deduplication_id(send.lane or send.posting, 0)
+                self.lanes[send.system].put(send.body(), group, names.deduplication_id(send.posting, send.sends))
+            if fate.fault == "lost":
+                raise AwsError("the answer to a send never came")
+
+        self.hub.cross(self.worker, "queues.send", SENDS, does)
+
+
+class VaultPort:
+    """The vault as one worker sees it."""
+
+    def __init__(self, hub: Hub, kept: dict[str, bytes], worker: Worker) -> None:
+        self.hub, self.kept, self.worker = hub, kept, worker
+
+    def put(self, name: str, body: bytes) -> str:
+        def does(fate: Fate) -> str:
+            if fate.fault == "throttled":
+                raise Unavailable("inbox_unavailable")
+            self.kept[name] = body
+            if fate.fault == "lost":
+                raise Unavailable("inbox_unavailable")
+            return name
+
+        return self.hub.cross(self.worker, "vault.put", CALLS, does)
+
+    def get(self, pointer: str) -> bytes:
+        return self.kept[pointer]
+
+
+class BusPort:
+    """The bus: what is told is counted, and losing it loses no truth."""
+
+    def __init__(self, told: Counter[str]) -> None:
+        self.told = told
+
+    def tell(self, kind: str, facts: Mapping[str, Any]) -> None:
+        self.told[kind] += 1
