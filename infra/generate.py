@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from infra import orchestration
+from infra import orchestration, pages
 from tieout import flows, systems
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,6 +44,12 @@ def template() -> Files:
 GENERATORS: dict[str, Generator] = {
     "infra/machines/*.asl.json": machines,
     "template.yaml": template,
+    "docs/mappings/*.md": pages.mapping_pages,
+    "docs/mapping-mistakes.md": pages.mistake_page,
+    "docs/tables.md": pages.table_page,
+    "docs/flows.md": pages.flow_page,
+    "docs/runbooks.md": pages.runbooks,
+    "docs/systems.md": pages.system_page,
 }
 
 

@@ -46,6 +46,7 @@ class Row:
     first: date | None = None
     last: date | None = None
     line: int = 0
+    why: str = ""
 
     def holds_on(self, on: date) -> bool:
         """Whether the row is effective on that day."""

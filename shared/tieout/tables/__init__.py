@@ -225,6 +225,7 @@ def _row(check: Check, node: Node, columns: Mapping[str, str]) -> Row:
         first=check.day(fields, "from"),
         last=check.day(fields, "until"),
         line=node.line,
+        why=check.text(fields, "why"),
     )
     if row.first and row.last and row.last < row.first:
         check.wrong(node, f"'until' {row.last} is before 'from' {row.first}")
