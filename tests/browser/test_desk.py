@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -47,6 +46,9 @@ def test_every_page_opens_without_an_error_and_can_be_read_by_everybody(visit: V
         state.lower(): visit.posting(state)
         for state in (ledger.POSTED, ledger.SENDING, ledger.IN_DOUBT, ledger.REFUSED, ledger.AMBIGUOUS, ledger.HELD)
     }
+    dark = bool(visit.page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches"))
+    if dark:  # the scheme changes colours only: one page of each make will show it
+        paths = {name: paths[name] for name in ("overview", "events", "cases", "tie", "posted", "sending")}
     shots = set()
     for name, path in paths.items():
         status = visit.open(path).status
@@ -54,7 +56,7 @@ def test_every_page_opens_without_an_error_and_can_be_read_by_everybody(visit: V
         if name == "nothing":
             visit.wrong.clear()  # Chromium notes every 404
         assert visit.page.evaluate(AUDIT) == [], name
-        shots.add(visit.shot(f"{visit.page.evaluate('matchMedia(`(prefers-color-scheme: dark)`).matches')}-{name}"))
+        shots.add(visit.shot(f"{'dark' if dark else 'light'}-{name}"))
     assert visit.wrong == []
     assert len(shots) == len(paths)
 
@@ -76,7 +78,7 @@ def test_the_audit_notices_what_it_is_for(visit: Visit) -> None:
         assert fault in said, fault
 
 
-def test_a_page_fits_a_phone(chromium: Any, visit: Visit) -> None:
+def test_a_page_fits_a_phone(visit: Visit) -> None:
     visit.sign_in()
     visit.page.set_viewport_size({"width": 390, "height": 800})
     for path in (*PAGES.values(), visit.posting(ledger.POSTED)):

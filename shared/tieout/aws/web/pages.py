@@ -177,7 +177,8 @@ def jinja() -> Environment:
     )  # fmt: skip
     made.filters |= {
         "amount": amount, "moment": moment, "day": day, "ago": ago, "href": href, "link": link, "pretty": pretty,
-        "words": words, "label": label, "notes": notes, "parted": parted, "short": short, "iso": ledger.stamp, "plain": plain,
+        "words": words, "label": label, "notes": notes, "parted": parted, "short": short,
+        "iso": ledger.stamp, "plain": plain,
     }  # fmt: skip
     made.globals |= {"days_choices": DAY_CHOICES, "days_default": DAYS, "with_query": with_query}
     return made
