@@ -64,8 +64,7 @@ def _expected(world: World) -> dict[tuple[str, str, str, str], tuple[str, int]]:
 def _excused(world: World) -> set[str]:
     """Identities that a target refused, and what waits for them: lane by lane, from the targets' own logs."""
     refused = [key for book in world.books.values() for key in book.refused]
-    lanes = {event.lane for _, event in world.inbound for key in refused if f":{event.about.split(':')[0]}" in key}
-    lanes |= {event.lane for _, event in world.inbound for key in refused if event.object in key}
+    lanes = {event.lane for _, event in world.inbound for key in refused if event.object in key}
     excused = {event.about for _, event in world.inbound if event.lane in lanes}
     there = {(event.lane, event.kind, event.action) for _, event in world.inbound}
     # Without its invoice in the log nothing of a lane can be booked.

@@ -96,6 +96,8 @@ def stripe(lane: int, kind: str, german: bool, variant: int = 0) -> Event:
         thing |= {"status": "void"}
         thing["status_transitions"] |= {"voided_at": whole["created"] + 7200}
     about = {"payment": f"{invoice}:paid", "credit_note": thing["id"]}.get(kind, invoice)
+    if kind == "void" and german:
+        about = thing["number"]  # the legacy ERP's record of a void names the invoice by its number
     return Event(
         "stripe", account, "invoice" if kind == "void" else kind, "void" if kind == "void" else "create", about,
         thing["id"], invoice, currency.upper(), int(thing["total"]), json.dumps(whole).encode(),

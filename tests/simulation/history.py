@@ -128,7 +128,8 @@ def _of_steps(label: str) -> bool:
 
 def _key(event: Event) -> str:
     """The posting key that a target shall refuse for good."""
-    return f"{event.kind}/stripe:{event.account}:{event.about.replace(':', '%3A')}/{event.action}/post/g0"
+    about = event.about if event.kind == "payment" else event.object
+    return f"{event.kind}/stripe:{event.account}:{about.replace(':', '%3A')}/{event.action}/post/g0"
 
 
 def _arrivals(rng: random.Random, until: float, *, onboard: bool) -> list[tuple[float, Event]]:

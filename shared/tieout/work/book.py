@@ -175,6 +175,20 @@ def _links(seen: View, item: Item, outcome: Outcome) -> list[Write]:
     return [first, *writes]
 
 
+#: More history lines than one posting will ever have; its generation and its turn come before them.
+_LINES_MOST: Final = 1_000_000
+
+
+def sequence(item: Item) -> int:
+    """The state sequence that the CRM orders statuses by: one row of increasing numbers for each document.
+
+    A document's postings share its status. A later generation comes after an earlier one, and what takes a document
+    back after what made it, whose posting it waits for; within a posting, its history line counts.
+    """
+    turn = 2 * int(item.get("generation", 0)) + (item["action"] in ("void", "undo"))
+    return turn * _LINES_MOST + int(item["lines"]) + 1
+
+
 def _worth_telling(item: Item, outcome: Outcome) -> bool:
     if not item.get("tell") or item["kind"] == Status.kind:
         return False
@@ -212,7 +226,7 @@ def _tell(
         account=item["account"],
         source_id=f"{item['kind']}.{item['source_id']}",
         entity=item["entity"],
-        version=item["lines"] + 1,
+        version=sequence(item),
         event_instant=EventInstant(now),
         key=item["key"][:255],
         about_kind=item["kind"],
