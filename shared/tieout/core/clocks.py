@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
 from tieout.core.verdicts import NeedsHuman, NotYet
@@ -83,6 +83,15 @@ class EventInstant:
         """Validate from an instance or ISO text with an offset; serialise as `iso`."""
         return _as_text(cls)
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """As JSON Schema: a named definition."""
+        return {
+            "$named": {"name": cls.__name__, "description": first_line(cls), "type": "string", "format": "date-time"}
+        }
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Day:
@@ -116,6 +125,13 @@ class Day:
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Validate from an instance of this very type or ``YYYY-MM-DD``; serialise as `iso`."""
         return _as_text(cls)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """As JSON Schema: a named definition."""
+        return {"$named": {"name": cls.__name__, "description": first_line(cls), "type": "string", "format": "date"}}
 
 
 class DocumentDate(Day):
@@ -258,6 +274,11 @@ class Calendar:
             if period.last >= posting_date.value and period.is_open:
                 return period
         return None
+
+
+def first_line(cls: type) -> str:
+    """The first sentence of a class's docstring: its meaning, for a schema or a page."""
+    return (cls.__doc__ or "").partition("\n")[0]
 
 
 def _as_text(cls: type[EventInstant] | type[Day]) -> core_schema.CoreSchema:

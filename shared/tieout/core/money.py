@@ -31,7 +31,7 @@ from fractions import Fraction
 from math import floor
 from typing import Any, Final
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
 from tieout.core.verdicts import NeedsHuman
@@ -100,6 +100,14 @@ class Currency(str):
             core_schema.str_schema(min_length=3, max_length=3),
             serialization=core_schema.plain_serializer_function_ser_schema(str),
         )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """As JSON Schema: a named definition."""
+        means = "An ISO 4217 code that has a minor unit."
+        return {"$named": {"name": "Currency", "description": means, "type": "string", "pattern": "^[A-Z]{3}$"}}
 
 
 class Rounding(Enum):
@@ -300,6 +308,26 @@ class Money:
                 lambda money: {"minor": money.minor, "currency": str(money.currency)},
             ),
         )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """As JSON Schema: a named definition."""
+        unit = {"type": "string", "pattern": "^[A-Z]{3}$"}
+        return {
+            "$named": {
+                "name": "Money",
+                "description": "An exact amount: minor units of a currency (1234 in USD is 12.34 dollars).",
+                "type": "object",
+                "properties": {
+                    "minor": {"type": "integer", "exclusiveMinimum": -LIMIT, "exclusiveMaximum": LIMIT},
+                    "currency": unit,
+                },
+                "required": ["minor", "currency"],
+                "additionalProperties": False,
+            }
+        }
 
 
 def total(amounts: Iterable[Money], currency: str) -> Money:
