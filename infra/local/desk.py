@@ -31,11 +31,13 @@ def opened(world: World, folder: Path = Path()) -> Iterator[str]:
     world.put_secret("desk/session", {"key": secrets.token_urlsafe(48)})
     path = folder / FILE
     path.parent.mkdir(exist_ok=True)
-    _write(path, connection(world))
+    _write(path, mine := connection(world))
     try:
         yield f"{world.address}/auth/login"
     finally:
-        path.unlink(missing_ok=True)
+        # Another world may have been opened here since; the file is then its own.
+        if path.is_file() and json.loads(path.read_text(encoding="utf-8")) == mine:
+            path.unlink()
 
 
 def connection(world: World) -> dict[str, Any]:
