@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
+from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from infra.local.desk import opened
+from infra.local.story import dues, ledger_of
 from infra.local.world import World
 
+#: Where the functions' own log lines go while the world stays open.
+LOG = Path(".tieout/functions.log")
 app = typer.Typer(add_completion=False, help="The local world: the deployed template alive in one process.")
 
 Story = Annotated[str, typer.Option(help="The story to play; 'none' starts the world empty.")]
@@ -31,17 +37,21 @@ def run(
     began = time.monotonic()
     with World(clock=clock, seed=seed, sandboxes=True, port=port) as world:
         greet(world, time.monotonic() - began, as_json)
+        world.dues = dues(world, ledger_of(world))
         tied = play(world, story, as_json)
-        with opened(world) as address:
-            world.start()
+        with opened(world) as address, LOG.open("w") as log:
             if not as_json:
                 print(f"\nThe desk: {address}   (stop with Ctrl-C)")
-                print("The command, in another terminal: .venv/bin/tieout overview")
-            try:
-                while True:
-                    time.sleep(3600)
-            except KeyboardInterrupt:
-                raise typer.Exit(0 if tied else 1) from None
+                print(f"The command, in another terminal: .venv/bin/tieout overview   (the functions' log: {LOG})")
+            sys.stdout.flush()
+            with redirect_stdout(log):
+                world.start()
+                try:
+                    while True:
+                        time.sleep(1)
+                        log.flush()
+                except KeyboardInterrupt:
+                    raise typer.Exit(0 if tied else 1) from None
 
 
 @app.command()
