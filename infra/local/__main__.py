@@ -17,6 +17,8 @@ from infra.local.world import World
 
 #: Where the functions' own log lines go while the world stays open.
 LOG = Path(".tieout/functions.log")
+#: World seconds a second while the world stands open: a quiet period of minutes takes half a minute to show.
+OPEN_FACTOR = 10.0
 app = typer.Typer(add_completion=False, help="The local world: the deployed template alive in one process.")
 
 Story = Annotated[str, typer.Option(help="The story to play; 'none' starts the world empty.")]
@@ -39,9 +41,13 @@ def run(
         greet(world, time.monotonic() - began, as_json)
         world.dues = dues(world, ledger_of(world))
         tied = play(world, story, as_json)
+        if world.clock.jumps:
+            # Whatever waits for somebody would be asked again at once, for ever: days would pass in a minute, and
+            # every session with them, and calls under way would time out. People need time that runs.
+            world.clock.mode = OPEN_FACTOR
         with opened(world) as address, LOG.open("w") as log:
             if not as_json:
-                print(f"\nThe desk: {address}   (stop with Ctrl-C)")
+                print(f"\nThe desk: {address}   (stop with Ctrl-C; clock: {world.clock})")
                 print(f"The command, in another terminal: .venv/bin/tieout overview   (the functions' log: {LOG})")
             sys.stdout.flush()
             with redirect_stdout(log):
