@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from tieout import tables
 from tieout.core.clocks import PostingDate
+from tieout.core.money import RoundingPolicy
 from tieout.core.nodes import GovernanceError
 from tieout.core.verdicts import NeedsHuman, NotYet
 
@@ -32,6 +34,27 @@ def test_the_tables_of_this_release_are_sound_and_owned() -> None:
     known = tables.load()
     assert {"entities", "source_accounts", "tax_codes", "items", "currencies", "terms", "accounts"} <= set(known.tables)
     assert all(table.owner and table.means and table.rows for table in known.tables.values())
+
+
+def test_the_governed_set_is_whole() -> None:
+    known = tables.load()
+    assert {"entities", "tax_codes", "accounts", "items", "terms", "currencies", "rates", "residency", "ownership",
+            "retry_policies", "rounding_policies"} <= set(known.tables)  # fmt: skip
+    assert known.calendars
+    assert known.routes
+    words = known.tables["rounding_policies"].types["value"]
+    assert set(words) == {policy.value for policy in RoundingPolicy}
+
+
+def test_a_rate_is_that_of_its_day_with_its_source() -> None:
+    rates = tables.load().tables["rates"]
+    late, early = (rates.lookup("EUR/USD", date(2026, month, 15)) for month in (11, 10))
+    assert late is not None
+    assert early is not None
+    assert (late.cell(), early.cell(), late.cell("source")) == (
+        Decimal("1.1575"), Decimal("1.1640"), "treasury month rate",
+    )  # fmt: skip
+    assert rates.lookup("EUR/USD", date(2026, 12, 1)) is None, "no rate goes on holding because nobody set the next"
 
 
 def test_each_entity_has_its_books_and_its_day() -> None:
@@ -102,6 +125,23 @@ MISTAKES = [
     ("routes.yaml", '"legacy:acme"', "legacy", "'to' is system:account"),
     ("calendars.yaml", "state: open", "state: opne", "unknown state 'opne'; did you mean 'open'?"),
     ("calendars.yaml", "entity: DE01", "entity: US01", "entity DE01 has no calendar"),
+    ("calendars.yaml", "entity: DE01", "entity: DE1", "no entity 'DE1'; did you mean 'DE01'?"),
+    ("currencies.yaml", "key: JPY", "key: JPX", "no currency 'JPX'; did you mean"),
+    ("rates.yaml", "key: GBP/USD", "key: GBPUSD", "'GBPUSD' is not a pair of currencies, e.g. EUR/USD"),
+    ("rates.yaml", "value: 1.1640", "value: -1.1640", "a rate is more than nothing, not -1.1640"),
+    ("rates.yaml", ", from: 2026-10-01", "", "a rate needs 'from', the day it is of"),
+    ("rates.yaml", "from: 2026-11-01", "from: 2026-10-31", "both hold for 'EUR/USD' from 2026-10-31"),
+    ("residency.yaml", "key: DE01", "key: DE1", "no entity 'DE1'; did you mean 'DE01'?"),
+    ("residency.yaml", "fenced: false", "fenced: maybe", "column 'fenced' is truth; write 'maybe' so"),
+    ("ownership.yaml", "customer.email", "customer.mail", "no field 'mail' in 'customer.mail'"),
+    ("ownership.yaml", "customer.email", "custmer.email", "no kind of document 'custmer'; did you mean 'customer'?"),
+    ("ownership.yaml", "other: case", "other: cases", "column 'other' is one of ignored, case, last_wins, not 'cases'"),
+    ("rounding_policies.yaml", "value: line", "value: lines", "did you mean 'line'?"),
+    ("rounding_policies.yaml", "account: rounding", "account: rest", "no account 'rest' of netsuite in accounts"),
+    ("retry_policies.yaml", "least_seconds: 60", "least_seconds: 6000", "from 6000 to 3600 s is no span for a pause"),
+    ("terms.yaml", "rule: days_after", "rule: day_after", "did you mean 'days_after'?"),
+    ("terms.yaml", "rule: [days_after", "rule: [1", "or a list of words"),
+    ("source_accounts.yaml", "stripe:acct_de", "acct_de", "'acct_de' is not system:account"),
 ]
 
 

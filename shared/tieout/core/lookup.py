@@ -21,6 +21,9 @@ from typing import Final, TypeAlias
 
 Cell: TypeAlias = str | int | bool | Decimal | None
 
+ColumnType: TypeAlias = str | tuple[str, ...]
+"""What a column holds: ``text``, ``whole``, ``number``, ``truth``, or one of a tuple of words."""
+
 FALLBACK: Final = "*"
 VALUE: Final = "value"
 """The column that a lookup takes when it names none."""
@@ -73,7 +76,7 @@ _Plan: TypeAlias = tuple[tuple[dict[str, tuple[list[date], list[Row]]], bool, st
 class Table:
     """A governed table: name, owner, version and rows, indexed. Raises `ValueError` for overlapping rows."""
 
-    __slots__ = ("_index", "_plans", "columns", "means", "name", "owner", "rows", "version")
+    __slots__ = ("_index", "_plans", "columns", "means", "name", "owner", "rows", "types", "version")
 
     def __init__(
         self,
@@ -83,13 +86,16 @@ class Table:
         owner: str,
         version: str,
         means: str = "",
-        columns: Iterable[str] = (VALUE,),
+        columns: Iterable[str] | Mapping[str, ColumnType] = (VALUE,),
     ) -> None:
         self.name = name
         self.owner = owner
         self.version = version
         self.means = means
         self.columns = frozenset(columns)
+        self.types: Mapping[str, ColumnType] = (
+            dict(columns) if isinstance(columns, Mapping) else dict.fromkeys(columns, "text")
+        )
         self.rows = tuple(rows)
         index: dict[tuple[str | None, str | None, str], list[Row]] = {}
         for row in self.rows:

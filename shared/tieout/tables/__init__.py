@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from calendar import monthrange
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -22,12 +22,13 @@ from typing import Final
 
 import yaml
 
-from tieout.core.clocks import Calendar, Period, PeriodState, PostingDate, time_zone
-from tieout.core.lookup import VALUE, Cell, Row, Table, View
-from tieout.core.money import EXPONENTS
+from tieout.core.clocks import Calendar, Period, PeriodState, PostingDate
+from tieout.core.lookup import VALUE, Cell, ColumnType, Row, Table, View
 from tieout.core.nodes import Check, GovernanceError, Mistake, Node, from_yaml, suggest
+from tieout.core.overrides import Override, overlay
 from tieout.core.routing import Decision, Route, ambiguities, decide
 from tieout.core.verdicts import NeedsHuman, NotYet
+from tieout.tables import checks
 
 HOME: Final = Path(__file__).parent
 
@@ -75,6 +76,23 @@ class Tables:
             )
             for row in tables["entities"].rows
         }
+
+    def overlaid(self, overrides: Sequence[Override]) -> Tables:
+        """These tables with approved changes over them (in the order of their approval), checked like the release's.
+
+        Raises `GovernanceError` where a change does not fit: an entity that does not exist, a rate that is none.
+        """
+        if not overrides:
+            return self
+        strange = {one.table for one in overrides} - self.tables.keys()
+        if strange:
+            raise GovernanceError([Mistake(f"{name}.yaml", 1, "there is no such table") for name in sorted(strange)])
+        tables = {name: overlay(table, overrides) for name, table in self.tables.items()}
+        mistakes = checks.mistakes(tables, self.routes)
+        if mistakes:
+            raise GovernanceError(mistakes)
+        seal = hashlib.sha256(" ".join(table.version for table in tables.values()).encode()).hexdigest()[:8]
+        return Tables(tables, self.routes, self.calendars, f"{self.version}+{seal}")
 
     def columns(self) -> dict[str, frozenset[str]]:
         """Every lookup table and its columns: what mappings are checked against."""
@@ -190,30 +208,39 @@ def _table(check: Check, header: Mapping[str, Node], seal: str) -> Table:
         raise GovernanceError(check.mistakes) from None
 
 
-def _columns(check: Check, header: Mapping[str, Node]) -> dict[str, str]:
+def _columns(check: Check, header: Mapping[str, Node]) -> dict[str, ColumnType]:
     node = header.get("columns")
     if node is None:
         return {VALUE: "text"}
-    columns = {}
+    columns: dict[str, ColumnType] = {}
     for name, child in (node.value if isinstance(node.value, dict) else {}).items():
-        if child.value not in _TYPES:
-            check.wrong(child, f"column {name!r} must be one of {', '.join(_TYPES)}")
-        elif name in _ROW:
+        words = child.value if isinstance(child.value, tuple) else ()
+        if name in _ROW:
             check.wrong(child, f"{name!r} cannot be a column: every row has it")
-        columns[name] = str(child.value)
+        if words and all(isinstance(word.value, str) for word in words):
+            columns[name] = tuple(str(word.value) for word in words)
+        elif child.value in _TYPES:
+            columns[name] = str(child.value)
+        else:
+            check.wrong(child, f"column {name!r} must be one of {', '.join(_TYPES)}, or a list of words")
     if not columns:
         check.wrong(node, "'columns' must be a map of name and type")
     return columns
 
 
-def _row(check: Check, node: Node, columns: Mapping[str, str]) -> Row:
+def _row(check: Check, node: Node, columns: Mapping[str, ColumnType]) -> Row:
     fields = check.fields(node, "a row", (*_ROW, *columns), ("key", *columns))
     cells: dict[str, Cell] = {}
     for name, kind in columns.items():
         child = fields.get(name)
         if child is None:
             continue
-        if isinstance(child.value, bool) != (kind == "truth") or not isinstance(child.value, _TYPES.get(kind, ())):
+        if isinstance(kind, tuple):
+            if child.value not in kind:
+                said = f"column {name!r} is one of {', '.join(kind)}, not {child.value!r}"
+                check.wrong(child, said + suggest(str(child.value), kind))
+                continue
+        elif isinstance(child.value, bool) != (kind == "truth") or not isinstance(child.value, _TYPES.get(kind, ())):
             check.wrong(child, f"column {name!r} is {kind}; write {child.value!r} so" if kind else "no such column")
             continue
         cells[name] = child.value if not isinstance(child.value, (tuple, dict)) else None
@@ -293,28 +320,14 @@ def _whole(
     tables: Mapping[str, Table], routes: tuple[Route, ...], periods: list[tuple[str, list[Period], int]]
 ) -> dict[str, Calendar]:
     """What no single file can see: every entity named anywhere exists, and has a calendar."""
-    mistakes = [
-        Mistake(f"{needed}.yaml", 1, "this table is a must")
-        for needed in ("entities", "source_accounts")
-        if needed not in tables
-    ]
-    if mistakes:
-        raise GovernanceError(mistakes)
+    needed = [Mistake(f"{one}.yaml", 1, "this table is a must") for one in checks.NEEDED if one not in tables]
+    if needed:
+        raise GovernanceError(needed)
+    mistakes = checks.mistakes(tables, routes)
     known = {row.key: row for row in tables["entities"].rows}
-    for row in known.values():
-        if row.cells["currency"] not in EXPONENTS:
-            mistakes.append(Mistake("entities.yaml", row.line, f"no currency {row.cells['currency']!r}"))
-        try:
-            time_zone(str(row.cells["zone"]))
-        except NeedsHuman as error:
-            mistakes.append(Mistake("entities.yaml", row.line, error.log))
-    named = [(f"{name}.yaml", row.line, row.entity) for name, table in tables.items() for row in table.rows]
-    named += [("routes.yaml", route.line, route.entity) for route in routes]
-    named += [("calendars.yaml", line, entity) for entity, _, line in periods]
-    named += [("source_accounts.yaml", row.line, str(row.cells[VALUE])) for row in tables["source_accounts"].rows]
-    for file, line, entity in named:
-        if entity is not None and entity not in known:
-            mistakes.append(Mistake(file, line, f"no entity {entity!r}{suggest(entity, known)}"))
+    for entity, _, line in periods:
+        if entity not in known:
+            mistakes.append(Mistake("calendars.yaml", line, f"no entity {entity!r}{suggest(entity, known)}"))
     for entity in known.keys() - {entity for entity, _, _ in periods}:
         mistakes.append(Mistake("calendars.yaml", 1, f"entity {entity} has no calendar"))
     if mistakes:
