@@ -67,7 +67,12 @@ def intake(messages: Sequence[Message], ports: Ports) -> list[str]:
             failed.append(message.id)
     _keep(arrivals, ports)
     for arrival in arrivals:
-        take(arrival, batch)
+        try:
+            take(arrival, batch)
+        except Exception as error:
+            # One poison delivery must not hold up the others; it comes again, and in the end is a dead letter.
+            ports.log("intake_failed", delivery=arrival.delivery, error=type(error).__name__)
+            failed.append(arrival.message.id)
     ports.queues.send(list({send.posting: send for send in batch.sends}.values()))
     for run in batch.starts:
         start(run, ports)

@@ -139,6 +139,11 @@ def post(messages: Sequence[Message], ports: Ports) -> list[str]:
                     finish(batch, [claimed], last=not later)
             except Fenced as fenced:
                 ports.log("fenced", posting=str(fenced))
+            except Exception as error:
+                # One poison posting must not take the others of its batch with it: its message comes again, and
+                # whatever it was claimed with stays due.
+                ports.log("post_failed", posting=body.posting, error=type(error).__name__)
+                failed += [message.id for message in messages if message.body.get("posting") == body.posting]
         for target in dict.fromkeys(claimed.item["target"] for claimed in together):
             finish(batch, [claimed for claimed in together if claimed.item["target"] == target], last=True)
     finally:

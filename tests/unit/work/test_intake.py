@@ -208,3 +208,27 @@ def test_a_send_survives_its_own_message(on: Stage) -> None:
     on.take(on.event("invoice.finalized", id="in_1"))
     send = Send.of(on.one("invoice"))
     assert send.body()["reads"] == on.one("invoice")["reads"]
+
+
+def test_a_delivery_that_breaks_the_code_does_not_take_its_batch_with_it(
+    on: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = intake.understand
+
+    def bug(arrival: intake.Arrival, read: intake.Read, batch: intake.Batch) -> intake.Taken:
+        if read.object_id == "in_1":
+            raise ZeroDivisionError
+        return real(arrival, read, batch)
+
+    monkeypatch.setattr(intake, "understand", bug)
+    messages = []
+    for number in (1, 2):
+        event = on.event("invoice.finalized", id=f"in_{number}", number=f"INV-{number}") | {"id": f"evt_{number}"}
+        body = base64.b64encode(json.dumps(event).encode()).decode()
+        envelope = {
+            "v": 1, "source": "stripe", "account": "acct_us", "received_at": "2026-11-20T12:00:00.000Z",
+            "delivery": f"d{number}", "body_b64": body,
+        }  # fmt: skip
+        messages.append(Message(f"m{number}", envelope))
+    assert intake.intake(messages, on.world.ports()) == ["m1"]
+    assert [item["event_id"] for item in events(on)] == ["evt_2"]

@@ -308,3 +308,22 @@ def test_a_missing_acknowledgement_opens_a_case(on: Stage) -> None:
     on.probe(seconds=700)
     posting = on.one("invoice")
     assert (posting["state"], posting["code"]) == (ledger.DELIVERED, "ack_missing")
+
+
+def test_a_posting_that_breaks_the_code_does_not_take_its_batch_with_it(on: Stage) -> None:
+    from tieout.work import post
+    from tieout.work.ports import Message
+
+    def bug(toy: object, work: object) -> None:
+        raise ZeroDivisionError
+
+    on.targets["netsuite"].trouble.append(bug)
+    for number in (1, 2):
+        invoice(on, number)
+    sends = on.world.queues.take()
+    messages = [Message(f"s{number}", send.body()) for number, send in enumerate(sends)]
+    assert post.post(messages, on.world.ports()) == ["s0"]
+    assert {item["source_id"]: item["state"] for item in on.postings("invoice")} == {
+        "in_1": ledger.SENDING,
+        "in_2": ledger.POSTED,
+    }
