@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from tests.simulation.hub import Fate, Hub, Worker
 from tieout.contract import Action, Budget, Echo, Finds, Found, Quiet, Reference, Target, Wire, Work
@@ -107,6 +108,8 @@ def understand(kind: str, body: Any) -> tuple[str, str, int | None, int]:
     """Identity, currency, total in minor units and version, read out of a payload as its receiver would."""
     if kind == "status":
         return "", "", None, int(body["Version__c"])
+    if "form" in body:
+        return "", dict(parse_qsl(body["form"])).get("currency", "").upper(), None, 0
     if kind not in ("invoice", "credit_note", "payment"):
         return str(body.get("comments", "")), "", None, 0
     about = str(body["memo"]).split()[-1]

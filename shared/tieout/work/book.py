@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -175,20 +175,6 @@ def _links(seen: View, item: Item, outcome: Outcome) -> list[Write]:
     return [first, *writes]
 
 
-#: More history lines than one posting will ever have; its generation and its turn come before them.
-_LINES_MOST: Final = 1_000_000
-
-
-def sequence(item: Item) -> int:
-    """The state sequence that the CRM orders statuses by: one row of increasing numbers for each document.
-
-    A document's postings share its status. A later generation comes after an earlier one, and what takes a document
-    back after what made it, whose posting it waits for; within a posting, its history line counts.
-    """
-    turn = 2 * int(item.get("generation", 0)) + (item["action"] in ("void", "undo"))
-    return turn * _LINES_MOST + int(item["lines"]) + 1
-
-
 def _worth_telling(item: Item, outcome: Outcome) -> bool:
     if not item.get("tell") or item["kind"] == Status.kind:
         return False
@@ -215,18 +201,25 @@ def sentence(item: Item, outcome: Outcome) -> str:
 def _tell(
     seen: View, item: Item, outcome: Outcome, ports: Ports, now: datetime, token: str, sends: list[Send]
 ) -> list[Write]:
-    """The posting that tells the CRM, written with what it tells of. Newer supersedes older, by the history number."""
+    """The posting that tells the CRM, written with what it tells of. Newer supersedes older.
+
+    All postings of a document share its status, so the number comes from the status's own lane: how many were told
+    before, which the same write proves.
+    """
     if not _worth_telling(item, outcome):
         return []
     link = next((seen.get(Key(*key)) for key in item.get("reads", ()) if key[0].startswith("X#")), None)
     shown = ledger.SHOWN[outcome.to]
     amount = Money(item["total"], Currency(item["currency"])) if "total" in item else None
+    source_id = f"{item['kind']}.{item['source_id']}"
+    lane = keys.lane_item(f"status:{keys.object_id(item['source'], item['account'], source_id)}")
+    told = int((seen.get(lane) or {}).get("next", 0))
     about = Status(
         source=item["source"],
         account=item["account"],
-        source_id=f"{item['kind']}.{item['source_id']}",
+        source_id=source_id,
         entity=item["entity"],
-        version=sequence(item),
+        version=told + 1,
         event_instant=EventInstant(now),
         key=item["key"][:255],
         about_kind=item["kind"],
@@ -240,7 +233,8 @@ def _tell(
     )
     made = tell(about, item, ports, now, token)
     sends.append(made.send)
-    return [made.put, *([made.join] if made.join else [])]
+    assert made.join is not None and made.join.key == lane
+    return [made.put, replace(made.join, when={"next": told or None})]
 
 
 def tell(about: Status, item: Item, ports: Ports, now: datetime, token: str) -> make.Made:
