@@ -10,10 +10,10 @@ import base64
 import json
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -25,6 +25,9 @@ from tieout.aws.services import EventBus, S3Drop, S3Vault, SecretsManager, SqsQu
 from tieout.contract import Delivery, Response, Target, Wire
 from tieout.core.verdicts import NeedsHuman
 from tieout.work.ports import Message, Ports
+
+if TYPE_CHECKING:  # receive is wired too, and loads no table
+    from tieout.tables import Tables
 
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 4},
@@ -73,6 +76,15 @@ class Environment:
         self.bus = EventBus(_Lazy("events"), self.settings.bus_name, log)
         self.wires: dict[tuple[str, str], Wire] = {}
         self._quiet = False
+        self._tables: Callable[[], Tables] | None = None
+
+    def tables(self) -> Tables:
+        """The governed tables with approved changes, read at the first use and once a minute."""
+        if self._tables is None:
+            from tieout.work.change import Served
+
+            self._tables = Served(self.ledger, clock.now)
+        return self._tables()
 
     def wire(self, target: Target, account: str) -> Wire:
         """The authenticated transport of one target account; ``NeedsHuman`` where it has no credentials."""
@@ -114,6 +126,7 @@ class Environment:
             region=self.settings.region_tag,
             function_timeout=self.settings.function_timeout,
             remaining=lambda: left() / 1000,
+            tables=self.tables,
         )
 
 
@@ -184,6 +197,7 @@ def delivery(event: Mapping[str, Any]) -> Delivery:
         headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
         body=body,
         received=datetime.fromtimestamp(event["requestContext"]["timeEpoch"] / 1000, UTC),
+        query=event.get("rawQueryString") or "",
     )
 
 

@@ -128,3 +128,13 @@ def deduplication_id(posting_key: str, sends: int) -> str:
 def shard(pk: str, shards: int) -> str:
     """The shard of the due index in which an item lies."""
     return f"D#{digest(pk)[0] % shards}"
+
+
+def table_change(table: str, change: str) -> Key:
+    """Key of one proposed, approved or refused change of a governed table."""
+    return Key(f"T#{part(table)}", part(change))
+
+
+def table_index() -> Key:
+    """Key of the item that says which tables have approved changes, and how many times any was approved."""
+    return Key("T#")

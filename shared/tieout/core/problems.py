@@ -138,6 +138,11 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "item_not_mapped": Problem(
         "Product {what} has no item in {target}.", "No row in the item table.", "Add the row; this goes on by itself.",
         FINANCE),
+    "table_change_unusable": Problem(
+        "An approved change of {table} does not fit the running release: {what}.",
+        "The release changed the table after the change was approved.",
+        "Propose the change anew for this release, or deploy the release it was made for; this goes on by itself.",
+        FINANCE, recovers=True, severity="critical"),
     "currency_not_mapped": Problem(
         "Currency {what} is not set up for {target}.", "No row in the currency table.",
         "Add the row; this goes on by itself.", FINANCE),

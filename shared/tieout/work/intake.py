@@ -180,7 +180,7 @@ def _decide(arrival: Arrival, read: Read, taken: Taken, ports: Ports) -> None:
     if flow is None:
         raise Ignore("unknown_type", source=source.name, type=read.type[:80])
     taken.flow = flow.name
-    doc = render.document(flow.reads, read, arrival.source, arrival.account)
+    doc = render.document(flow.reads, read, arrival.source, arrival.account, render.tables_now(ports))
     documents.prove_totals(doc)
     taken.doc = doc
     event = keys.event(arrival.source, arrival.account, read.event_id)

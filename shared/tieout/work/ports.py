@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tieout.contract import Target, Wire
 from tieout.core.keys import Key
 from tieout.core.writes import Item, Write
+
+if TYPE_CHECKING:  # receive knows the ports and loads no table
+    from tieout.tables import Tables
 
 
 class Unavailable(Exception):
@@ -154,3 +157,5 @@ class Ports:
     region: str
     function_timeout: int
     remaining: Callable[[], float] = field(default=lambda: 900.0)
+    #: The governed tables with approved changes over them; ``None`` for those of the release alone.
+    tables: Callable[[], Tables] | None = None

@@ -14,9 +14,13 @@ from tieout.core import documents
 from tieout.core.clocks import EventInstant, PostingDate, document_date_at
 from tieout.core.documents import Booked, Document
 from tieout.core.keys import Key
+from tieout.core.lookup import View
 from tieout.core.mapping import CompiledMapping, Lineage, Origin
+from tieout.core.nodes import GovernanceError
 from tieout.core.routing import Decision
+from tieout.core.verdicts import NotYet
 from tieout.core.writes import Item
+from tieout.tables import Tables
 from tieout.work import make
 from tieout.work.ports import Ports
 
@@ -30,17 +34,30 @@ class Rendered:
     sha256: str
 
 
+def tables_now(ports: Ports) -> Tables:
+    """The governed tables as they hold now: this release's, with approved changes over them.
+
+    Raises `NotYet` ``table_change_unusable`` where an approved change does not fit this release: nothing is posted by
+    tables of which a part was left out.
+    """
+    try:
+        return ports.tables() if ports.tables else tables.load()
+    except GovernanceError as error:
+        wrong = error.mistakes[0]
+        raise NotYet("table_change_unusable", str(error), gate="tables", what=wrong.message, table=wrong.file) from None
+
+
 def compiled(name: str) -> CompiledMapping:
     """A mapping, checked against the tables of this release and compiled once."""
     return mappings.load(name, tables.load().columns())
 
 
-def document(mapping: str, read: Read, source: str, account: str) -> Document:
+def document(mapping: str, read: Read, source: str, account: str, known: Tables | None = None) -> Document:
     """The document that an event's object makes, for the entity that sells through that account.
 
-    Raises ``NeedsHuman`` or ``NotYet`` with the mapping's code.
+    By the tables `known` (`tables_now`), or this release's. Raises ``NeedsHuman`` or ``NotYet`` with a code.
     """
-    known = tables.load()
+    known = known or tables.load()
     day = read.occurred.date()
     entity = known.entity(read.entity) if read.entity else known.entity_of(source, account, day)
     origin = Origin(
@@ -134,7 +151,7 @@ def render(ports: Ports, view: Mapping[Key, Item | None], posting: Item, target:
     stamp = "none"
     if action.mapping is not None:
         mapping = compiled(action.mapping)
-        tables_seen = _view(posting, values, target.name)
+        tables_seen = _view(ports, posting, values, target.name)
         payload = mapping.render(values, tables_seen)
         stamp = ";".join(f"{name}={version}" for name, version in mapping.stamp(tables_seen).items())
     request = target.build(posting["kind"], posting["action"], posting["ref"], payload)
@@ -147,10 +164,10 @@ def lineage(ports: Ports, view: Mapping[Key, Item | None], posting: Item, target
     if action.mapping is None or "doc" not in posting:
         return ()
     values = scope(ports, view, posting, target)
-    return compiled(action.mapping).lineage(values, _view(posting, values, target.name))
+    return compiled(action.mapping).lineage(values, _view(ports, posting, values, target.name))
 
 
-def _view(posting: Item, values: Mapping[str, Any], system: str) -> Any:
+def _view(ports: Ports, posting: Item, values: Mapping[str, Any], system: str) -> View:
     doc = values[posting["kind"]]
     day = doc.document_date.value if isinstance(doc, Booked) else doc.event_instant.value.date()
-    return tables.load().view(day, entity=posting["entity"], target=system, given=given(values, doc))
+    return tables_now(ports).view(day, entity=posting["entity"], target=system, given=given(values, doc))
