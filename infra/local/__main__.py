@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from infra.local.desk import opened
-from infra.local.story import dues, ledger_of
+from infra.local.story import dues
 from infra.local.world import World
 
 #: Where the functions' own log lines go while the world stays open.
@@ -39,7 +39,7 @@ def run(
     began = time.monotonic()
     with World(clock=clock, seed=seed, sandboxes=True, port=port) as world:
         greet(world, time.monotonic() - began, as_json)
-        world.dues = dues(world, ledger_of(world))
+        world.dues = dues(world)
         tied = play(world, story, as_json)
         if world.clock.jumps:
             # Whatever waits for somebody would be asked again at once, for ever: days would pass in a minute, and

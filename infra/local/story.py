@@ -134,7 +134,7 @@ def ledger_of(world: World) -> DynamoLedger:
     return DynamoLedger(world.client("dynamodb"), world.resources["Ledger"].ref)
 
 
-def dues(world: World, ledger: DynamoLedger) -> Callable[[], datetime | None]:
+def dues(world: World) -> Callable[[], datetime | None]:
     """When something in the ledger will next move by itself.
 
     What waits for a person does not, nor does what waits for something that has a due time of its own: a lane for its
@@ -145,18 +145,14 @@ def dues(world: World, ledger: DynamoLedger) -> Callable[[], datetime | None]:
         if is_case(row) or "state" not in row:
             return False
         running = {run.name for run in world.machines.executions.values() if run.status == "RUNNING"}
-        return row["what"] != "run" or row["state"] == "NEW" or _execution(ledger, row) not in running
+        return row["what"] != "run" or row["state"] == "NEW" or row["execution"] not in running
 
     def earliest() -> datetime | None:
-        moving = [row["due"] for row in ledger.open() if moves(row)]
+        rows = world.rows(world.resources["Ledger"].ref, "due", "what", "state", "code", "execution")
+        moving = [row["due"] for row in rows if moves(row)]
         return instant(min(moving)) if moving else None
 
     return earliest
-
-
-def _execution(ledger: DynamoLedger, row: dict[str, Any]) -> str:
-    key = Key(row["pk"], row["sk"])
-    return str(ledger.read([key])[key]["execution"])
 
 
 def is_case(row: dict[str, Any]) -> bool:
@@ -256,7 +252,7 @@ def play(world: World, name: str = "main", *, as_json: bool = False) -> bool:
     if not console.is_terminal:
         console.width = 130  # a log file has no edge to wrap at
     since = world.clock.now()
-    world.dues = dues(world, ledger_of(world))
+    world.dues = dues(world)
     story = Story(world)
     began = story.world.clock.now()
     logs = StringIO()

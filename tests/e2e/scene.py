@@ -116,7 +116,7 @@ def scene(seed: int = 0, *, customer: bool = True) -> Iterator[Scene]:
     """A fresh world on world time that jumps."""
     with World(clock="jump", seed=seed, sandboxes=True) as world:
         ledger = story.ledger_of(world)
-        world.dues = story.dues(world, ledger)
+        world.dues = story.dues(world)
         made = Scene(world, ledger, world.clock.now())
         if customer:
             made.know_a_customer()
