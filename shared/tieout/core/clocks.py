@@ -223,20 +223,45 @@ class PeriodState(Enum):
     CLOSED = "closed"
     LOCKED = "locked"
 
+    @property
+    def rank(self) -> int:
+        """How strict the state is: open is 0, locked is 3."""
+        return list(PeriodState).index(self)
+
+
+class Ledger(Enum):
+    """A ledger with periods of its own: receivables, the general ledger, tax returns."""
+
+    AR = "ar"
+    GL = "gl"
+    TAX = "tax"
+
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """One accounting period of one entity: `first` and `last` day inclusive."""
+    """One accounting period of one entity: `first` and `last` day inclusive.
+
+    `state` is that of every ledger, but for those that `ledgers` names with a state of their own.
+    """
 
     name: str
     first: date
     last: date
     state: PeriodState = PeriodState.OPEN
+    ledgers: tuple[tuple[Ledger, PeriodState], ...] = ()
+
+    def state_of(self, ledger: Ledger) -> PeriodState:
+        """What the period still takes in one ledger."""
+        return dict(self.ledgers).get(ledger, self.state)
+
+    def strictest(self, ledgers: Sequence[Ledger] = (Ledger.AR, Ledger.GL)) -> PeriodState:
+        """The strictest state among some ledgers: a document must pass all that book it."""
+        return max((self.state_of(ledger) for ledger in ledgers), key=lambda state: state.rank)
 
     @property
     def is_open(self) -> bool:
-        """Whether an ordinary document may be posted into it."""
-        return self.state is PeriodState.OPEN
+        """Whether an ordinary document may be posted into it: receivables and general ledger are both open."""
+        return self.strictest() is PeriodState.OPEN
 
 
 class Calendar:
@@ -245,11 +270,14 @@ class Calendar:
     Raises `ValueError` when they are not: a calendar with a hole would hold documents for no reason.
     """
 
-    __slots__ = ("_firsts", "entity", "periods", "zone")
+    __slots__ = ("_firsts", "entity", "fiscal_year_starts", "periods", "zone")
 
-    def __init__(self, entity: str, zone: str, periods: Sequence[Period]) -> None:
+    def __init__(self, entity: str, zone: str, periods: Sequence[Period], fiscal_year_starts: int = 1) -> None:
+        if not 1 <= fiscal_year_starts <= 12:
+            raise ValueError(f"calendar {entity}: a fiscal year starts with a month from 1 to 12")
         self.entity = entity
         self.zone = zone
+        self.fiscal_year_starts = fiscal_year_starts
         self.periods = tuple(sorted(periods, key=lambda period: period.first))
         self._firsts = [period.first for period in self.periods]
         for period in self.periods:
@@ -268,12 +296,18 @@ class Calendar:
             raise NotYet("period_not_in_calendar", entity=self.entity, posting_date=posting_date.iso, gate="period")
         return self.periods[index]
 
-    def next_open(self, posting_date: PostingDate) -> Period | None:
-        """The first open period that is not before the one of `posting_date`; None when none is open."""
+    def next_open(self, posting_date: PostingDate, ledgers: Sequence[Ledger] = (Ledger.AR, Ledger.GL)) -> Period | None:
+        """The first period, from that of `posting_date` on, that is open in all `ledgers`; None when none is."""
         for period in self.periods:
-            if period.last >= posting_date.value and period.is_open:
+            if period.last >= posting_date.value and period.strictest(ledgers) is PeriodState.OPEN:
                 return period
         return None
+
+    def fiscal(self, period: Period) -> tuple[int, int]:
+        """Fiscal year and number of a period in it. A fiscal year is called by the year in which it ends."""
+        start = self.fiscal_year_starts
+        year = period.first.year + (start > 1 and period.first.month >= start)
+        return year, (period.first.month - start) % 12 + 1
 
 
 def first_line(cls: type) -> str:

@@ -118,11 +118,15 @@ class Rounding(Enum):
 
 
 class RoundingPolicy(Enum):
-    """Where tax is rounded: each line, once per document, or once per tax category (EN 16931)."""
+    """Where tax is rounded: each line, once per document, or once per tax category.
+
+    ``en16931`` rounds by tax category too, and holds the document to that norm's arithmetic (`core.rounding`).
+    """
 
     LINE = "line"
     DOCUMENT = "document"
     TAX_CATEGORY = "tax_category"
+    EN16931 = "en16931"
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,6 +187,24 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "intercompany_unbalanced": Problem(
         "The two sides of an intercompany sale differ ({what}): {seller} against {buyer}.",
         "The wrong entity, or one side was changed alone.", "Compare both sides; nothing is booked.", FINANCE),
+    "rounding_not_set": Problem(
+        "It is not set how {target} rounds.", "No row in the rounding policies table.", "Add the row; then release.",
+        FINANCE),
+    "rounding_beyond_tolerance": Problem(
+        "The target would come to another total, by {difference}; roundings explain {tolerance} at most.",
+        "A wrong tax rate, or a source that computes tax otherwise.", "Compare rate and tax of each line.", FINANCE),
+    "rounding_policy_unfit": Problem(
+        "{currency} has more decimals than {policy} allows.", "The policy does not fit the currency.",
+        "Choose another row in the rounding policies table.", FINANCE),
+    "tax_rate_missing": Problem(
+        "Line {line} of the {kind} has neither tax nor tax rate.", "The source left it out.",
+        "Correct it at the source: void and issue again.", FINANCE),
+    "rate_missing": Problem(
+        "There is no rate from {of} into {into} for {on}.", "No row in the rates table.", "Add the row; then release.",
+        FINANCE),
+    "late_rule_missing": Problem(
+        "A {kind} of {entity} is late for period {period}, and no rule says what to do.",
+        "No row in the late documents table.", "Add the row; then release.", FINANCE),
     "document_invalid": Problem(
         "The {kind} is not complete or not sound: {where}.", "The source left something out, or the mapping is wrong.",
         "Look at the raw event and at the mapping.", ENGINEER),

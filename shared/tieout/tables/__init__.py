@@ -18,11 +18,11 @@ from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import yaml
 
-from tieout.core.clocks import Calendar, Period, PeriodState, PostingDate
+from tieout.core.clocks import Calendar, Ledger, Period, PeriodState, PostingDate
 from tieout.core.lookup import VALUE, Cell, ColumnType, Row, Table, View
 from tieout.core.nodes import Check, GovernanceError, Mistake, Node, from_yaml, suggest
 from tieout.core.overrides import Override, overlay
@@ -35,7 +35,8 @@ HOME: Final = Path(__file__).parent
 _HEADER = ("table", "version", "owner", "means", "columns", "rows")
 _ROW = ("key", "entity", "target", "from", "until", "why")
 _ROUTE = ("role", "entity", "kind", "product_line", "from", "until", "to", "why")
-_PERIODS = ("entity", "first", "last", "states", "why")
+_PERIODS = ("entity", "first", "last", "fiscal_year_starts", "states", "why")
+_STATE = ("from", "state", "ledger")
 _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "text": (str,),
     "whole": (int,),
@@ -142,7 +143,7 @@ def load(home: Path = HOME) -> Tables:
     mistakes: list[Mistake] = []
     tables: dict[str, Table] = {}
     routes: tuple[Route, ...] = ()
-    periods: list[tuple[str, list[Period], int]] = []
+    periods: list[_Books] = []
     seals = []
     for path in sorted(home.glob("*.yaml")):
         data = path.read_bytes()
@@ -285,51 +286,63 @@ def _routes(check: Check, header: Mapping[str, Node]) -> tuple[Route, ...]:
     return tuple(found)
 
 
-def _calendars(check: Check, header: Mapping[str, Node]) -> Iterator[tuple[str, list[Period], int]]:
-    """Calendars by month: ``first`` and ``last`` month, and the states from one month on."""
-    known = [state.value for state in PeriodState]
+_Books: TypeAlias = tuple[str, list[Period], int, int]
+"""Entity, periods, first month of the fiscal year, line."""
+_Step: TypeAlias = tuple[date, Ledger | None, PeriodState]
+"""From this month on, in this ledger (None: in every one that has no state of its own), this state."""
+
+
+def _calendars(check: Check, header: Mapping[str, Node]) -> Iterator[_Books]:
+    """Calendars by month: ``first`` and ``last`` month, and the states from one month on, by ledger if need be."""
+    states, ledgers = [state.value for state in PeriodState], [ledger.value for ledger in Ledger]
     for node in check.items(header, "rows"):
         fields = check.fields(node, "a calendar", _PERIODS, ("entity", "first", "last", "states"))
         first, last = check.day(fields, "first"), check.day(fields, "last")
-        states: list[tuple[date, PeriodState]] = []
+        steps: list[_Step] = []
         for step in check.items(fields, "states"):
-            said = check.fields(step, "a state", ("from", "state"), ("from", "state"))
-            start, state = check.day(said, "from"), check.text(said, "state")
-            if state and state not in known:
-                check.wrong(said["state"], f"unknown state {state!r}{suggest(state, known)}")
+            said = check.fields(step, "a state", _STATE, ("from", "state"))
+            start, state, ledger = check.day(said, "from"), check.text(said, "state"), check.text(said, "ledger")
+            if state and state not in states:
+                check.wrong(said["state"], f"unknown state {state!r}{suggest(state, states)}")
+            elif ledger and ledger not in ledgers:
+                check.wrong(said["ledger"], f"unknown ledger {ledger!r}{suggest(ledger, ledgers)}")
             elif start and state:
-                states.append((start, PeriodState(state)))
-        if first and last and states:
-            yield (
-                check.text(fields, "entity"),
-                list(_months(first, last, sorted(states, key=lambda s: s[0]))),
-                node.line,
-            )
+                steps.append((start, Ledger(ledger) if ledger else None, PeriodState(state)))
+        starts = check.number(fields, "fiscal_year_starts") if "fiscal_year_starts" in fields else 1
+        if not 1 <= starts <= 12:
+            check.wrong(fields["fiscal_year_starts"], "a fiscal year starts with a month from 1 to 12")
+        elif first and last and steps:
+            steps.sort(key=lambda step: step[0])
+            yield check.text(fields, "entity"), list(_months(first, last, steps)), starts, node.line
 
 
-def _months(first: date, last: date, states: list[tuple[date, PeriodState]]) -> Iterator[Period]:
+def _months(first: date, last: date, steps: list[_Step]) -> Iterator[Period]:
+    def at(day: date, ledger: Ledger | None) -> PeriodState | None:
+        return next((state for start, of, state in reversed(steps) if of is ledger and start <= day), None)
+
     day = first.replace(day=1)
     while day <= last:
         end = day.replace(day=monthrange(day.year, day.month)[1])
-        state = next((state for start, state in reversed(states) if start <= day), PeriodState.LOCKED)
-        yield Period(f"{day.year}-{day.month:02d}", day, end, state)
+        own = tuple((ledger, state) for ledger in Ledger if (state := at(day, ledger)) is not None)
+        yield Period(f"{day.year}-{day.month:02d}", day, end, at(day, None) or PeriodState.LOCKED, own)
         day = date(end.year + (end.month == 12), end.month % 12 + 1, 1)
 
 
-def _whole(
-    tables: Mapping[str, Table], routes: tuple[Route, ...], periods: list[tuple[str, list[Period], int]]
-) -> dict[str, Calendar]:
+def _whole(tables: Mapping[str, Table], routes: tuple[Route, ...], periods: list[_Books]) -> dict[str, Calendar]:
     """What no single file can see: every entity named anywhere exists, and has a calendar."""
     needed = [Mistake(f"{one}.yaml", 1, "this table is a must") for one in checks.NEEDED if one not in tables]
     if needed:
         raise GovernanceError(needed)
     mistakes = checks.mistakes(tables, routes)
     known = {row.key: row for row in tables["entities"].rows}
-    for entity, _, line in periods:
+    for entity, _, _, line in periods:
         if entity not in known:
             mistakes.append(Mistake("calendars.yaml", line, f"no entity {entity!r}{suggest(entity, known)}"))
-    for entity in known.keys() - {entity for entity, _, _ in periods}:
+    for entity in known.keys() - {entity for entity, _, _, _ in periods}:
         mistakes.append(Mistake("calendars.yaml", 1, f"entity {entity} has no calendar"))
     if mistakes:
         raise GovernanceError(mistakes)
-    return {entity: Calendar(entity, str(known[entity].cells["zone"]), found) for entity, found, _ in periods}
+    return {
+        entity: Calendar(entity, str(known[entity].cells["zone"]), found, starts)
+        for entity, found, starts, _ in periods
+    }
