@@ -28,7 +28,7 @@ demo: .venv/.ready ## the same without a desk at the end: exits 0 only if everyt
 	$(BIN)/python -m infra.local demo $(if $(STORY),--story $(STORY)) $(ARGS)
 
 test: .venv/.ready ## every test; ARGS="-k lane tests/unit" picks some
-	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 check: check-code check-types check-imports check-template check-fresh check-meta ## lint, types, import law, template, derived files, house rules
 	@echo "check: all clean"

@@ -14,8 +14,9 @@ import pytest
 
 from infra.local.sandbox import When
 from tests.e2e.scene import Scene, body_of, scene
+from tieout.aws.services import S3Vault
 from tieout.core import ledger
-from tieout.work import intake
+from tieout.work.raw import raw
 
 HELD = When(hold=True)
 
@@ -182,14 +183,7 @@ def test_what_is_verified_but_unreadable_is_kept_and_is_a_case(on: Scene, name: 
 
 
 def kept(on: Scene, pointer: str) -> bytes:
-    from tieout.aws.services import S3Vault
-    from tieout.work.ports import Ports
-
-    class Only:
-        vault = S3Vault(on.world.client("s3"), on.world.resources["Vault"].ref)
-
-    ports: Ports = Only()  # type: ignore[assignment]
-    return intake.raw(ports, pointer)
+    return raw(S3Vault(on.world.client("s3"), on.world.resources["Vault"].ref), pointer)
 
 
 def test_a_large_verified_body_is_kept_whole(on: Scene) -> None:

@@ -22,7 +22,7 @@ from tieout.core.keys import Key
 from tieout.core.money import Currency, Money
 from tieout.core.problems import Problem, problem
 from tieout.core.writes import Item
-from tieout.work.ports import Ledger, Vault
+from tieout.work.ports import Ledger
 from tieout.work.views import (
     DAYS,
     MOST,
@@ -643,13 +643,6 @@ def run(books: Ledger, key: str, now: datetime) -> RunView:
         postings=[read_line(found[one], now) for one in steps if one in found],
         document=_document(item),
     )
-
-
-def body(vault: Vault, pointer: str) -> bytes:
-    """The raw bytes that an event's ``vault`` pointer names: one line of a batch object, or an object of its own."""
-    name, _, number = pointer.partition("#")
-    content = vault.get(name)
-    return base64.b64decode(json.loads(content.split(b"\n")[int(number)])["body_b64"]) if number else content
 
 
 def known_kinds() -> tuple[str, ...]:

@@ -233,7 +233,8 @@ def _tell(
     )
     made = tell(about, item, ports, now, token)
     sends.append(made.send)
-    assert made.join is not None and made.join.key == lane
+    assert made.join is not None
+    assert made.join.key == lane
     return [made.put, replace(made.join, when={"next": told or None})]
 
 

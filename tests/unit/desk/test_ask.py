@@ -16,6 +16,7 @@ from tieout.core import ledger
 from tieout.core.keys import Key, posting_item
 from tieout.core.money import Money
 from tieout.work import ask
+from tieout.work.raw import raw
 from tieout.work.views import BadQuestion, Filter, Line, NotThere, plain
 
 
@@ -224,7 +225,7 @@ def test_an_event_shows_its_postings_and_the_bodies_that_contradict_it(rows: Pro
     view = ask.event(rows, "stripe:acct_us:evt_1LmaF6LCvLp8I7sdjB66BA3Q", NOW)
     assert [line.kind for line in view.postings] == ["invoice"]
     assert [line.code for line in view.conflicts] == ["event_conflict"]
-    assert json.loads(ask.body(books.vault, view.vault))["id"] == "evt_1LmaF6LCvLp8I7sdjB66BA3Q"
+    assert json.loads(raw(books.vault, view.vault))["id"] == "evt_1LmaF6LCvLp8I7sdjB66BA3Q"
 
 
 def test_an_ignored_event_says_why(rows: Projected) -> None:

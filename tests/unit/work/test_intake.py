@@ -9,10 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.toy import EVENTS, Stage, stage
+from tieout.contract import Read
 from tieout.core import ledger
 from tieout.core.keys import Key
 from tieout.core.writes import Item
-from tieout.work import intake
+from tieout.work import intake, raw
 from tieout.work.ports import Message, Send
 
 
@@ -26,7 +27,7 @@ def events(on: Stage) -> list[Item]:
     return [item for item in on.world.ledger.items.values() if item.get("what") == "event"]
 
 
-def raw(on: Stage, body: bytes, name: str = "d_1") -> None:
+def deliver_raw(on: Stage, body: bytes, name: str = "d_1") -> None:
     envelope = {
         "v": 1, "source": "stripe", "account": "acct_us", "received_at": "2026-11-20T12:00:00.000Z",
         "delivery": name, "body_b64": base64.b64encode(body).decode(),
@@ -50,7 +51,7 @@ def test_the_raw_bytes_are_in_the_vault_untouched(on: Stage) -> None:
     event = on.event("invoice.finalized", id="in_1")
     on.take(event)
     (item,) = events(on)
-    assert json.loads(intake.raw(on.world.ports(), item["vault"])) == event
+    assert json.loads(raw.raw(on.world.vault, item["vault"])) == event
 
 
 def test_the_entity_decides_the_target(on: Stage) -> None:
@@ -155,10 +156,10 @@ def test_an_older_version_that_arrives_later_is_old_news(on: Stage) -> None:
     ids=["cut", "double key", "NaN", "huge exponent", "UTF-16", "NUL", "deep", "a list", "wrong type"],
 )
 def test_what_cannot_be_read_is_a_case_that_points_at_its_bytes(on: Stage, body: bytes, code: str) -> None:
-    raw(on, body)
+    deliver_raw(on, body)
     (event,) = events(on)
     assert (event["state"], event["code"]) == (ledger.CASE, code)
-    assert intake.raw(on.world.ports(), event["vault"]) == body
+    assert raw.raw(on.world.vault, event["vault"]) == body
     assert event["case"]["owner"]
 
 
@@ -215,7 +216,7 @@ def test_a_delivery_that_breaks_the_code_does_not_take_its_batch_with_it(
 ) -> None:
     real = intake.understand
 
-    def bug(arrival: intake.Arrival, read: intake.Read, batch: intake.Batch) -> intake.Taken:
+    def bug(arrival: intake.Arrival, read: Read, batch: intake.Batch) -> intake.Taken:
         if read.object_id == "in_1":
             raise ZeroDivisionError
         return real(arrival, read, batch)

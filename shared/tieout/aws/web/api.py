@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from tieout.aws.web import governed
 from tieout.aws.web.http import Answer, Refusal, Request, Route, route, to_json
 from tieout.work import ask, tie
+from tieout.work import raw as vault_raw
 from tieout.work.ports import Ledger, Vault
 from tieout.work.views import DAYS, LIMIT, MOST_DAYS, BadQuestion, Filter, PostingView, RunView, plain
 
@@ -40,6 +42,7 @@ def routes(books: Books) -> list[Route]:
         route("GET", "/v1/runs/(.+)", api.run),
         route("GET", "/v1/cases", api.cases),
         route("GET", "/v1/tie", api.tie),
+        *governed.routes(books.ledger, books.log),
     ]
 
 
@@ -122,7 +125,7 @@ def raw(books: Books, request: Request, pointer: str) -> bytes | None:
     if not pointer:
         return None
     _noted(books, request, True)
-    return ask.body(books.vault, pointer)
+    return vault_raw.raw(books.vault, pointer)
 
 
 def _noted(books: Books, request: Request, shown: bool) -> None:
