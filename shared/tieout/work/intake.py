@@ -103,15 +103,6 @@ def _keep(arrivals: Sequence[Arrival], ports: Ports) -> None:
         one.vault = f"{pointer}#{number}"
 
 
-def raw(ports: Ports, pointer: str) -> bytes:
-    """The bytes of one delivery, from a pointer as event items carry it."""
-    name, _, number = pointer.partition("#")
-    content = ports.vault.get(name)
-    if not number:
-        return content
-    return base64.b64decode(json.loads(content.split(b"\n")[int(number)])["body_b64"])
-
-
 # --- one delivery ------------------------------------------------------------------------------------------------
 def take(arrival: Arrival, batch: Batch) -> None:
     """Book every event of one delivery; a delivery that cannot be read is one case."""
