@@ -49,11 +49,11 @@ def cheap() -> Iterator[None]:
     real_print, real_of, real_dump = intake._fingerprint, documents.fingerprint, documents.dump
     sources = {name: _Source(real_source(name)) for name in systems.SOURCES}
 
-    def document(mapping: str, read: Read, source: str, account: str) -> Any:
+    def document(mapping: str, read: Read, source: str, account: str, *more: Any) -> Any:
         key = (mapping, id(read), account)
         if key not in _DOCUMENTS:
             try:
-                made = real_document(mapping, read, source, account)
+                made = real_document(mapping, read, source, account, *more)
                 _KNOWN_DOCS[id(made)] = (made, real_of(made), real_dump(made))
                 _DOCUMENTS[key] = made
             except Verdict as verdict:

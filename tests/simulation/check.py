@@ -296,10 +296,13 @@ def _runs(world: World) -> list[str]:
         runs = [item for item in world.runs() if item["source_id"] == deal]
         if len(runs) != 1:
             found.append(f"I1 deal {deal} has {len(runs)} runs")
-        elif runs[0]["state"] == "DONE" and len(live) < 3 * len(deals):
+        elif all(run["state"] == "DONE" for run in world.runs()) and len(live) < 3 * len(deals):
             found.append(f"I11 deal {deal} is DONE with {sorted(kind for _, kind in live)} alive")
         elif runs[0]["state"] != "DONE":
-            found.append(f"I11 deal {deal} ended as {runs[0]['state']} {runs[0].get('facts')} though nothing refused it")
+            # A step that failed more often than its machine repeats it is a case; without a fault there is none.
+            struck = any(label.startswith("step.") for label, _ in world.hub.struck)
+            if not struck or not runs[0].get("case", {}).get("owner"):
+                found.append(f"I11 deal {deal} ended as {runs[0]['state']} {runs[0].get('facts')}")
     return found
 
 

@@ -83,7 +83,8 @@ class Result:
     seconds: float
     fenced: int
     trace: list[tuple[float, str, str, str]] = field(default_factory=list)
-    offered: Counter[tuple[str, tuple[str, ...]]] = field(default_factory=Counter)
+    kinds: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    offered: list[str] = field(default_factory=list)
     most_flying: Counter[str] = field(default_factory=Counter)
 
 
@@ -185,7 +186,7 @@ def play(
     return Result(
         seed, made.hostile, violations, hub.digest(), hub.struck, hub.faults, hub.crossings,
         hub.now - made.swarm.until, world.table.fenced, hub.trace if keep else [],
-        Counter(hub.offered) if keep else Counter(),
+        hub.kinds, hub.offered if keep else [],
         Counter({name: book.most_flying for name, book in world.books.items()}),
     )  # fmt: skip
 

@@ -88,7 +88,8 @@ class Hub:
     current: Worker | None = None
     trace: list[tuple[float, str, str, str]] = field(default_factory=list)
     struck: Counter[tuple[str, str]] = field(default_factory=Counter)
-    offered: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    offered: list[str] = field(default_factory=list)
+    kinds: dict[str, tuple[str, ...]] = field(default_factory=dict)
     faults: list[int] = field(default_factory=list)
     main: Any = field(default_factory=greenlet.getcurrent)
     all: list[Worker] = field(default_factory=list)
@@ -188,7 +189,8 @@ class Hub:
         self.crossings += 1
         label = f"{worker.role}.{label}"
         fate = self.fates.draw(self.crossings, label, kinds, self.now)
-        self.offered.append((label, kinds))
+        self.offered.append(label)
+        self.kinds[label] = kinds
         self.trace.append((self.now, worker.name, label, fate.fault))
         if fate.fault:
             self.struck[label, fate.fault] += 1

@@ -87,7 +87,8 @@ class World:
         self.hub.crossings += 1
         chosen = kinds[label.rpartition(".")[2]]
         fate = self.fates.draw(self.hub.crossings, label, chosen, self.hub.now)
-        self.hub.offered.append((label, chosen))
+        self.hub.offered.append(label)
+        self.hub.kinds[label] = chosen
         if fate.fault:
             self.hub.struck[label, fate.fault] += 1
             self.hub.faults.append(self.hub.crossings)

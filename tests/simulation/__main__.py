@@ -1,0 +1,206 @@
+"""The simulation as a command: ``python -m tests.simulation run | replay | exhaustive``.
+
+``run`` plays seeds on several processes and prints histories, violations, the 95 % bound, how often each (boundary,
+fault) pair was struck, and whether one in a hundred seeds gives the same trace in another process. ``replay`` prints the
+trace of one seed, shrunk to the fewest faults that still break something.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+from tests.simulation import coverage, exhaustive, history
+from tests.simulation.cheap import cheap
+
+CHUNK: Final = 50
+
+
+def _play_some(job: tuple[Sequence[int], bool]) -> dict[str, Any]:
+    """Play some seeds; figures that can be added up."""
+    seeds, focused = job
+    struck: Counter[tuple[str, str]] = Counter()
+    out: dict[str, Any] = {"bad": [], "digests": {}, "crossings": 0, "fenced": 0, "faulty": 0, "slowest": 0.0}
+    with cheap():
+        for seed in seeds:
+            result = history.play(seed, coverage.focus(seed) if focused else None)
+            struck.update(result.struck)
+            out["crossings"] += result.crossings
+            out["fenced"] += result.fenced
+            out["faulty"] += bool(result.faults)
+            out["slowest"] = max(out["slowest"], result.seconds)
+            if seed % 100 == 0:
+                out["digests"][seed] = result.digest
+            if result.violations:
+                out["bad"].append((seed, result.violations))
+    out["struck"] = struck
+    return out
+
+
+def digests(seeds: Sequence[int]) -> dict[int, str]:
+    """The trace hash of some seeds."""
+    with cheap():
+        return {seed: history.play(seed, coverage.focus(seed)).digest for seed in seeds}
+
+
+def commit() -> str:
+    """The commit that is simulated."""
+    told = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return told.stdout.strip() or "unknown"
+
+
+def run(first: int, count: int, jobs: int, least: int) -> int:
+    """Play seeds; the exit code."""
+    began = time.monotonic()
+    seeds = range(first, first + count)
+    chunks = [(list(seeds[start : start + CHUNK]), True) for start in range(0, count, CHUNK)]
+    struck: Counter[tuple[str, str]] = Counter()
+    bad: list[tuple[int, list[str]]] = []
+    told: dict[int, str] = {}
+    sums: Counter[str] = Counter()
+    slowest = 0.0
+    with multiprocessing.Pool(jobs) as pool:
+        for out in pool.imap_unordered(_play_some, chunks):
+            struck.update(out["struck"])
+            bad += out["bad"]
+            told |= out["digests"]
+            sums.update({name: out[name] for name in ("crossings", "fenced", "faulty")})
+            slowest = max(slowest, out["slowest"])
+    took = time.monotonic() - began
+    print(
+        f"{count} histories ({sums['faulty']} with faults) in {took:.0f} s, {count / took:.1f}/s; "
+        f"{sums['crossings'] / count:.0f} boundaries each"
+    )
+    print(f"violations: {len(bad)}; 95 % bound on the share of violating histories: {3 / count:.2g}")
+    print(f"stale writes refused: {sums['fenced']}; slowest rest {slowest:.0f} virtual s after the last fault")
+    fails = bool(bad) or not sums["fenced"]
+    fails |= _cover(struck, least)
+    fails |= _same(told)
+    for seed, found in sorted(bad)[:20]:
+        print(f"  seed {seed} at commit {commit()}: {found[0]}")
+        print(f"    python -m tests.simulation replay {seed}")
+    return 1 if fails else 0
+
+
+def _cover(struck: Counter[tuple[str, str]], least: int) -> bool:
+    """The coverage table; whether a declared pair was struck too rarely."""
+    pairs = coverage.pairs()
+    unknown = set(struck) - coverage.declared()
+    width = max(len(label) for label, _ in pairs)
+    for label in sorted({label for label, _ in pairs}):
+        row = ", ".join(f"{kind} {struck[label, kind]}" for one, kind in pairs if one == label)
+        print(f"  {label:{width}} {row}")
+    rare = [(pair, struck[pair]) for pair in pairs if struck[pair] < least]
+    rarest = min(struck[pair] for pair in pairs)
+    print(f"(boundary, fault) pairs: {len(pairs)}, rarest struck {rarest} times, {len(rare)} under {least}")
+    if unknown:
+        print(f"  not declared in coverage.py: {sorted(unknown)}")
+    for pair, times in rare[:10]:
+        print(f"  rare: {pair} {times}")
+    return bool(rare or unknown)
+
+
+def _same(told: dict[int, str]) -> bool:
+    """Whether the sampled seeds give another trace in another process with another hash seed."""
+    if not told:
+        return False
+    code = "import json, sys; from tests.simulation.__main__ import digests; print(json.dumps(digests(json.loads(sys.argv[1]))))"
+    env = {**os.environ, "PYTHONHASHSEED": "4711"}
+    asked = json.dumps(sorted(told))
+    out = subprocess.run([sys.executable, "-c", code, asked], capture_output=True, text=True, check=True, env=env)
+    again = {int(seed): digest for seed, digest in json.loads(out.stdout.splitlines()[-1]).items()}
+    differ = [seed for seed in told if told[seed] != again[seed]]
+    print(f"determinism: {len(told)} seeds twice in different processes, {len(differ)} differ {differ[:5]}")
+    return bool(differ)
+
+
+def shrink(seed: int, focus: tuple[str, str] | None) -> frozenset[int]:
+    """Crossings whose faults can be left out while something still breaks."""
+    without: frozenset[int] = frozenset()
+    step = 8
+    while step:
+        faults = [n for n in history.play(seed, focus, without).faults if n not in without]
+        for start in range(0, len(faults), step):
+            attempt = without | frozenset(faults[start : start + step])
+            if history.play(seed, focus, attempt).violations:
+                without = attempt
+        step //= 2
+    return without
+
+
+def replay(seed: int, focused: bool, shrunk: bool) -> int:
+    """Print what happens in one seed; the exit code."""
+    focus = coverage.focus(seed) if focused else None
+    with cheap():
+        result = history.play(seed, focus, keep=True)
+        if result.violations and shrunk:
+            result = history.play(seed, focus, shrink(seed, focus), keep=True)
+    for at, who, what, fault in result.trace:
+        print(f"{at:10.2f}  {who:10} {what:28} {fault}")
+    print(f"seed {seed} at commit {commit()}, {'hostile' if result.hostile else 'as deployed'}, trace {result.digest}")
+    print(*(result.violations or ["no violation"]), sep="\n")
+    return 1 if result.violations else 0
+
+
+def _enumerate(job: tuple[str, int, int, int]) -> tuple[str, exhaustive.Count]:
+    name, depth, every, offset = job
+    scene, _ = exhaustive.scenes()[name]
+    with cheap():
+        return name, exhaustive.enumerate_all(scene, depth, every, offset)
+
+
+def enumerate_scenes(depth: int, jobs: int, only: str) -> int:
+    """Play every schedule of every scene; the exit code."""
+    known = {name: min(depth, most) for name, (_, most) in exhaustive.scenes().items() if only in name}
+    work = [(name, most, jobs * 8, part) for name, most in known.items() for part in range(jobs * 8)]
+    counts = {name: exhaustive.Count() for name in known}
+    began = time.monotonic()
+    with multiprocessing.Pool(jobs) as pool:
+        for name, part in pool.imap_unordered(_enumerate, work):
+            counts[name].schedules += part.schedules
+            counts[name].bad += part.bad
+            counts[name].fenced += part.fenced
+    for name, count in counts.items():
+        repeated = jobs * 8 - 1  # the fault-free run is in every part
+        print(f"{name}: {count.schedules - repeated} schedules of at most {known[name]} faults, {len(count.bad)} bad")
+        for schedule, found in count.bad[:5]:
+            print(f"  {schedule}: {found[0]}")
+    print(f"{sum(c.schedules for c in counts.values())} schedules in {time.monotonic() - began:.0f} s")
+    return 1 if any(count.bad for count in counts.values()) else 0
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    one = verbs.add_parser("run")
+    one.add_argument("--seeds", type=int, default=20_000)
+    one.add_argument("--first", type=int, default=0)
+    one.add_argument("--jobs", type=int, default=2)
+    one.add_argument("--least", type=int, default=100)
+    two = verbs.add_parser("replay")
+    two.add_argument("seed", type=int)
+    two.add_argument("--plain", action="store_true", help="without the seed's focus on one pair")
+    two.add_argument("--whole", action="store_true", help="do not shrink")
+    three = verbs.add_parser("exhaustive")
+    three.add_argument("--depth", type=int, default=3)
+    three.add_argument("--jobs", type=int, default=2)
+    three.add_argument("--only", default="")
+    given = parser.parse_args()
+    if given.verb == "run":
+        return run(given.first, given.seeds, given.jobs, given.least)
+    if given.verb == "replay":
+        return replay(given.seed, not given.plain, not given.whole)
+    return enumerate_scenes(given.depth, given.jobs, given.only)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

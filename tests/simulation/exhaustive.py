@@ -1,0 +1,172 @@
+"""Every schedule of a few faults, over every boundary: no chance, and no gap.
+
+A schedule says which fault strikes at which crossing. The fault-free run lists the crossings; each schedule of one
+fault is a crossing and a kind it may meet; each schedule of two is one of those and a crossing *after* it in the run
+that the first one leads to. The harness has no chance in it: every call takes the same time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from tests.simulation import check, events
+from tests.simulation.hub import Fate
+from tests.simulation.history import PATIENCE
+from tests.simulation.world import Setting, World, targets_of
+from tieout.contract import Finds
+from tieout.core.keys import Key
+from tieout.core.writes import Item
+
+Schedule = tuple[tuple[int, str], ...]
+CALM: Final = Setting(concurrency=2, batch=2)
+#: Faults that only delay tell nothing new where every call takes the same time.
+LEFT_OUT: Final = frozenset({"delayed", "missed", "stall_before"})
+
+
+class Scheduled:
+    """Strikes exactly where the schedule says."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = dict(schedule)
+
+    def draw(self, n: int, label: str, kinds: tuple[str, ...], now: float) -> Fate:
+        """The scheduled fate of the n-th crossing."""
+        fault = self.schedule.get(n, "")
+        return Fate(fault if fault in kinds else "", 0.01, 70.0 if fault.startswith("stall") else 0.83)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is played: how the world begins, and from which crossing on faults may strike."""
+
+    name: str
+    setting: Setting
+    begin: Callable[[World], None]
+    #: Labels at which faults may strike; everything else goes well.
+    where: Callable[[str], bool] = lambda label: True
+
+
+@dataclass
+class Count:
+    """What an enumeration came to."""
+
+    schedules: int = 0
+    bad: list[tuple[Schedule, list[str]]] = field(default_factory=list)
+    fenced: int = 0
+    struck: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+def _taken(kinds: tuple[str, ...]) -> tuple[dict[Key, Item], list[tuple[str, list[str]]]]:
+    """A ledger in which intake has just done its work, and the messages it sent; computed once."""
+    world = World(Scheduled(()), CALM)
+    sent: list[tuple[str, list[str]]] = []
+    with targets_of(world):
+        made = [events.stripe(0, kind, False) for kind in kinds]
+        for one in made:
+            world.link(one)
+            world.deliver(0.0, one)
+        for lane in world.lanes.values():
+            lane.concurrency = 0
+        world.hub.run(5.0, lambda: False)
+        world.hub.close()
+    for item in world.table.items.values():
+        item.pop("tell", None)  # the status is a posting like any other: here it only multiplies the crossings
+    return world.table.items, sent
+
+
+_BEGUN: dict[tuple[str, ...], dict[Key, Item]] = {}
+
+
+def core(kinds: tuple[str, ...], finds: Finds, name: str) -> Scene:
+    """The posting core: postings of one lane in NEW with their messages; post, probe and the queue."""
+
+    def begin(world: World) -> None:
+        from tieout.work.ports import Send
+
+        if kinds not in _BEGUN:
+            _BEGUN[kinds] = _taken(kinds)[0]
+        world.table.items = {key: dict(item) for key, item in _BEGUN[kinds].items()}
+        world.table.index = {key: item["due"] for key, item in world.table.items.items() if item.get("due_shard")}
+        joined = {key.pk: list(item["queue"]) for key, item in world.table.items.items() if key.pk.startswith("L#")}
+        world.table.joined = joined
+        world.inbound = [(0.0, events.stripe(0, kind, False)) for kind in kinds]
+        for item in world.postings():
+            send = Send.of(item)
+            world.lanes["netsuite"].put(send.body(), str(send.lane), f"{send.posting} {send.sends}")
+
+    return Scene(name, replace(CALM, erp=finds), begin)
+
+
+def whole(event: events.Event, name: str) -> Scene:
+    """One event from the inbox on."""
+
+    def begin(world: World) -> None:
+        if event.source == "stripe":
+            world.link(event)
+        world.deliver(0.0, event)
+
+    return Scene(name, CALM, begin)
+
+
+def play(scene: Scene, schedule: Schedule) -> tuple[World, list[str]]:
+    """One schedule, played to rest and checked."""
+    world = World(Scheduled(schedule), scene.setting)
+    with targets_of(world):
+        scene.begin(world)
+        world.hub.at(30.0, world.tick)
+        came = world.hub.run(PATIENCE, world.rests)
+        found = [] if came else [f"I14 not at rest: {check.unrest(world)}"]
+        found += check.check(world)
+        world.hub.close()
+    return world, found
+
+
+def enumerate_all(scene: Scene, depth: int, every: int = 1, offset: int = 0) -> Count:
+    """Play every schedule of at most ``depth`` faults. ``every`` and ``offset`` divide the first faults among jobs."""
+    count = Count()
+    world, found = play(scene, ())
+    _note(count, (), world, found)
+    for position, first in enumerate(_next(scene, world, 0)):
+        if position % every == offset:
+            _deeper(scene, (first,), depth, count)
+    return count
+
+
+def _deeper(scene: Scene, schedule: Schedule, depth: int, count: Count) -> None:
+    world, found = play(scene, schedule)
+    _note(count, schedule, world, found)
+    if len(schedule) < depth:
+        for following in list(_next(scene, world, schedule[-1][0])):
+            _deeper(scene, (*schedule, following), depth, count)
+
+
+def _next(scene: Scene, world: World, after: int) -> Iterator[tuple[int, str]]:
+    for n, label in enumerate(world.hub.offered, start=1):
+        if n > after and scene.where(label):
+            for kind in world.hub.kinds[label]:
+                if kind not in LEFT_OUT:
+                    yield n, kind
+
+
+def _note(count: Count, schedule: Schedule, world: World, found: list[str]) -> None:
+    count.schedules += 1
+    count.fenced += world.table.fenced
+    count.struck.update(world.hub.struck)
+    if found:
+        count.bad.append((schedule, found))
+
+
+def scenes() -> Mapping[str, tuple[Scene, int]]:
+    """Every scene, and how many faults its schedules have at most."""
+    return {
+        "core, one invoice, class U": (core(("invoice",), Finds.UNIQUE, "core U"), 3),
+        "core, one invoice, class S": (core(("invoice",), Finds.SEARCHABLE, "core S"), 3),
+        "core, one invoice, class L": (core(("invoice",), Finds.LAGGING, "core L"), 2),
+        "core, invoice and payment in a lane": (core(("invoice", "payment"), Finds.SEARCHABLE, "lane"), 2),
+        "whole way of one invoice": (whole(events.stripe(0, "invoice", False), "whole"), 1),
+        "file target": (whole(events.stripe(0, "invoice", True), "file"), 1),
+        "onboarding": (whole(events.deal(0), "onboarding"), 2),
+    }
