@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
+import pytest
+
 from tests.toy import stage
 from tieout.core import ledger
+from tieout.core.writes import Put
+from tieout.work import book, make, steps
+from tieout.work.ports import Send
 
 
 def test_a_void_tells_the_crm_after_its_invoice_and_not_in_its_place() -> None:
@@ -23,3 +30,35 @@ def test_a_void_tells_the_crm_after_its_invoice_and_not_in_its_place() -> None:
         told = [item["version"] for item in on.postings("status")]
         assert len(told) == 2
         assert told == sorted(told)
+
+
+def test_a_step_asked_again_about_a_finished_posting_is_answered_though_the_first_answer_is_lost() -> None:
+    """Seed 381: the new token was written on a posting that was not due any more, so nobody repeated its answer."""
+    with stage() as on:
+        invoice = on.event("invoice.finalized")
+        on.link(invoice["data"]["object"]["customer"])
+        on.take(invoice)
+        on.settle()
+        posting = on.one("invoice")
+        again = make.Made(Put(posting), None, Send.of(posting))
+        with (
+            patch.object(on.world.machines, "answer", side_effect=RuntimeError("throttled")),
+            pytest.raises(RuntimeError, match="throttled"),
+        ):
+            steps._join(again, "second", on.world.ports())
+        on.probe(minutes=2)
+        assert [(how, token) for how, token, _ in on.world.machines.told] == [("answer", "second")]
+
+
+def test_answering_an_older_token_leaves_the_newer_one_owed() -> None:
+    with stage() as on:
+        invoice = on.event("invoice.finalized")
+        on.link(invoice["data"]["object"]["customer"])
+        on.take(invoice)
+        on.settle()
+        posting = on.one("invoice")
+        again = make.Made(Put(posting), None, Send.of(posting))
+        with patch.object(steps, "answer"):
+            steps._join(again, "newer", on.world.ports())
+        book.answer(on.world.ports(), {**posting, "task_token": "older"})
+        assert on.one("invoice")["task_token"] == "newer"

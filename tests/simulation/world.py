@@ -236,7 +236,8 @@ class World:
         if posting["key"] in seen or state not in (ledger.NEW, ledger.HELD):
             return False
         if state == ledger.HELD and posting.get("code") == "parent_late":
-            return True
+            parents = [self.table.items.get(Key(*key)) for key in posting["reads"] if key[0].startswith("P#")]
+            return not all(one and one["state"] in ledger.TERMINAL for one in parents)
         seen = seen | {posting["key"]}
         lane = self.table.items.get(keys.lane_item(posting.get("lane", "")), {})
         queue = lane.get("queue", [])

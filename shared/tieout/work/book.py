@@ -21,7 +21,7 @@ from tieout.core.keys import Key
 from tieout.core.money import Currency, Money
 from tieout.core.problems import problem
 from tieout.core.verdicts import Verdict
-from tieout.core.writes import Change, Item, Write
+from tieout.core.writes import Change, Item, Refused, Write
 from tieout.work import make
 from tieout.work.commit import Fenced, View, commit
 from tieout.work.ports import Ports, Send
@@ -95,7 +95,13 @@ def answer(ports: Ports, item: Item | None) -> None:
         ports.machines.refuse(item["task_token"], "NeedsHuman", cause)
     elif item["state"] in ledger.TERMINAL:
         ports.machines.answer(item["task_token"], {"posting": item["key"], "state": item["state"]})
-        ports.ledger.write([Change(Key(item["pk"], item["sk"]), remove=("due", "due_shard", "task_token"))])
+        # Only the token that was answered: a step asked again meanwhile has left a newer one, which is owed still.
+        owed = {"task_token": item["task_token"]}
+        done = Change(Key(item["pk"], item["sk"]), remove=("due", "due_shard", "task_token"), when=owed)
+        try:
+            ports.ledger.write([done])
+        except Refused:
+            ports.log("answered_an_older_token", posting=item["key"])
 
 
 def _move(ports: Ports, item: Item, outcome: Outcome, now: datetime, token: str) -> list[Write]:

@@ -19,15 +19,17 @@ from tieout.core.keys import Key
 from tieout.core.ledger import stamp
 from tieout.core.problems import problem
 from tieout.core.rules import onboarding
-from tieout.core.verdicts import NeedsHuman
+from tieout.core.verdicts import NeedsHuman, TryAgain
 from tieout.core.writes import Change, Item, Refused, Write
 from tieout.work import make, render
-from tieout.work.book import CASE_AGAIN, answer
+from tieout.work.book import ANSWER_AGAIN, CASE_AGAIN, answer
 from tieout.work.ports import Ports, Send
 
 #: How long a run may go without being looked at.
 LOOK_AGAIN: Final = timedelta(minutes=5)
 DONE: Final = frozenset({"DONE", "COMPENSATED"})
+#: How often a token is handed to a posting that moves meanwhile.
+TRIES: Final = 6
 
 
 def step(event: Mapping[str, Any], ports: Ports) -> dict[str, Any]:
@@ -139,11 +141,24 @@ def _linked(run: Item, made: make.Made) -> list[Write]:
 
 
 def _join(made: make.Made, token: str, ports: Ports) -> None:
-    """The posting exists: hand it the newest token and, where it is finished, answer at once."""
-    item = ports.ledger.read([made.put.key]).get(made.put.key)
-    if item is None:
-        raise NeedsHuman("step_failed", step=made.put.item["step"], flow=made.put.item["flow"], said="refused twice")
-    ports.ledger.write([Change(made.put.key, set={"task_token": token})])
+    """The posting exists: hand it the newest token and, where it is finished, answer at once.
+
+    What is finished already is due again with the token, so that probe repeats an answer that gets lost; and the token
+    is written on the state that was seen, so that nobody finishes the posting unheard in between.
+    """
+    for _ in range(TRIES):
+        item = ports.ledger.read([made.put.key]).get(made.put.key)
+        if item is None:
+            raise NeedsHuman("step_failed", step=made.put.item["step"], flow=made.put.item["flow"], said="refused twice")
+        again = ledger.due(item["pk"], ports.now() + ANSWER_AGAIN) if item["state"] in ledger.TERMINAL else {}
+        seen = {"state": item["state"], "tail": item["tail"]}
+        try:
+            ports.ledger.write([Change(made.put.key, set={"task_token": token, **again}, when=seen)])
+            break
+        except Refused:
+            continue
+    else:
+        raise TryAgain("ledger_contended", "the posting moved on six times")
     item = item | {"task_token": token}
     if item["state"] == ledger.NEW:
         ports.queues.send([Send.of(item | {"sends": item.get("sends", 1) + int(item["lines"]) + 50})])
