@@ -1,4 +1,4 @@
-"""desk: pages, JSON API and login over the ledger; reads, and writes nothing."""
+"""desk: pages, JSON API and login over the ledger; reads, and writes nothing but changes of governed tables."""
 
 from __future__ import annotations
 

@@ -66,6 +66,7 @@ def test_pages_ask_for_a_session_and_the_json_api_for_a_token(stack: dict[str, A
     guarded = {route: guards for route, guards in routes(stack).items() if route not in PUBLIC_ROUTES}
     assert guarded == {
         ("GET", "/v1/{proxy+}"): {"Oidc"},
+        ("POST", "/v1/tables/{proxy+}"): {"Oidc"},
         ("GET", "/desk"): {"DeskSession"},
         ("GET", "/desk/{proxy+}"): {"DeskSession"},
     }

@@ -15,6 +15,7 @@ from tieout.cli import explain as explaining
 from tieout.cli import mappings as mapping_commands
 from tieout.cli import send as sending
 from tieout.cli import show
+from tieout.cli import tables as table_commands
 from tieout.cli.client import PROBLEM, USAGE, Api, Failure, connect
 from tieout.cli.command import AsJson, Token, Url, command, out
 
@@ -32,6 +33,7 @@ app.add_typer(route_app, name="route")
 app.add_typer(systems_app, name="systems")
 app.add_typer(flows_app, name="flows")
 app.add_typer(mapping_commands.app, name="mappings")
+app.add_typer(table_commands.app, name="tables")
 
 Days = Annotated[int, typer.Option("--days", min=1, max=31, help="How many UTC days back, today included.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=500, help="At most so many.")]

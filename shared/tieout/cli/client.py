@@ -91,6 +91,11 @@ class Api:
         """One delivery to the front door; whatever it answers."""
         return self.send(self._http.build_request("POST", path, headers=dict(headers), content=body))
 
+    def submit(self, path: str, form: Mapping[str, str]) -> dict[str, Any]:
+        """Ask the API to do something; fields that are empty are left out."""
+        said = {name: value for name, value in form.items() if value}
+        return self._read(self.send(self._http.build_request("POST", path, data=said)))
+
     def now(self) -> float | None:
         """The local world's own time in seconds since 1970; ``None`` for a real deployment, whose time is ours."""
         if not self.connection.local:
@@ -132,6 +137,8 @@ class Api:
                 raise Failure(UNREACHABLE, f"Not let in: {said or 'no role'}.", hint)
             case 404:
                 raise Failure(PROBLEM, said or "Nothing goes by that name.", "`tieout show ID` searches by any id.")
+            case 409:
+                raise Failure(PROBLEM, said or "The world is not any more as it was.", "Look again, then decide.")
             case 400:
                 raise Failure(USAGE, said or "The question was not understood.", "See --help.")
         raise Failure(UNREACHABLE, f"The deployment answered {answer.status_code}. {said}".strip(), "Try again soon.")

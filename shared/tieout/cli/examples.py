@@ -39,7 +39,7 @@ from tieout.core.mapping import CompiledMapping, Lineage, Origin
 from tieout.core.money import Money
 from tieout.core.parse import read_json
 from tieout.core.rules import onboarding
-from tieout.core.verdicts import Verdict
+from tieout.core.verdicts import NeedsHuman, Verdict
 
 EVENTS: Final = Path(__file__).parents[3] / "events"
 DAY: Final = date(2026, 1, 31)
@@ -180,16 +180,18 @@ def corpus(mapping: CompiledMapping, folder: Path | None, governed: tables.Table
 def stored(path: Path, mapping: CompiledMapping, governed: tables.Tables) -> Iterator[tuple[str, Said]]:
     """The inputs that a file holds for a mapping; an event or document of another kind holds none."""
     name = f"{path.parent.name}/{path.stem}"
-    said = read_json(path.read_bytes())
-    if not isinstance(said, dict):
-        raise ValueError(f"{name}: neither an example, nor a document, nor an event")
+    body = path.read_bytes()
+    try:
+        said = read_json(body)
+    except NeedsHuman:
+        said = {}  # some sources send a list of events, or no JSON at all: theirs to read
     if "why" in said:
         yield name, checked(name, said)
     elif isinstance(said.get("kind"), str) and said["kind"] in KINDS:
         if said["kind"] in kinds(mapping):
             yield name, _with_marks(said)
     elif path.parent.name in systems.SOURCES:
-        for read in systems.source(path.parent.name).read(path.read_bytes()):
+        for read in systems.source(path.parent.name).read(body):
             yield from ((name, one) for one in _of_event(path.parent.name, read, mapping, governed))
     else:
         raise ValueError(f"{name}: neither an example, nor a document, nor an event in a folder of its source's name")

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from tieout import tables
 from tieout.core import keys, ledger
-from tieout.core.lookup import Table
+from tieout.core.lookup import Row, Table
 from tieout.core.nodes import GovernanceError, Mistake, suggest
 from tieout.core.overrides import Override, of_item, read_cell, row_at, spelled, to_item
 from tieout.core.writes import Change, Item, Put, Refused
@@ -236,6 +236,37 @@ class Served:
                 self._known = _overlaid(self._books, tables.load(), index)
             self._rev, self._asked = rev, now
         return self._known
+
+
+# --- showing -------------------------------------------------------------------------------------------------------
+
+
+def summary(table: Table) -> dict[str, Any]:
+    """One line about a table."""
+    return {
+        "name": table.name, "owner": table.owner, "version": table.version, "rows": len(table.rows),
+        "means": table.means,
+    }  # fmt: skip
+
+
+def shown(table: Table, *, key: str = "", on: date | None = None, entity: str = "", target: str = "") -> dict[str, Any]:
+    """A table with its rows as plain values, cells as text; narrowed to what is said."""
+    rows = [
+        row_plain(row)
+        for row in table.rows
+        if key in ("", row.key) and entity in ("", row.entity) and target in ("", row.target)
+        and (on is None or row.holds_on(on))
+    ]  # fmt: skip
+    return {**summary(table), "rows": rows}
+
+
+def row_plain(row: Row) -> dict[str, Any]:
+    """One row as plain values."""
+    return {
+        "key": row.key, "cells": spelled(row.cells), "entity": row.entity, "target": row.target,
+        "from": row.first.isoformat() if row.first else None, "until": row.last.isoformat() if row.last else None,
+        "why": row.why,
+    }  # fmt: skip
 
 
 def plain(items: Sequence[Item]) -> list[dict[str, Any]]:
