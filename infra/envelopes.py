@@ -23,14 +23,26 @@ from tieout.work.ports import Send
 EVENTS: Final = Path(__file__).parents[1] / "events"
 #: What a local secret must hold for these envelopes to verify: a published value, useless anywhere else.
 SECRET: Final = "whsec_local_invoke_only"
+#: The same for senders that show a user and a password instead of signing.
+CREDENTIAL: Final = "tieout:local_invoke_only"
+HOST: Final = "localhost"
 RECEIVED: Final = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-ACCOUNTS: Final = {"stripe": "acct_us", "salesforce": "00D_acme"}
+ACCOUNTS: Final = {
+    "stripe": "acct_us", "salesforce": "00D_acme", "chargebee": "acme-eu", "zuora": "acme-eu", "hubspot": "24881733",
+}  # fmt: skip
 INVOICE: Final = "stripe/invoice.finalized.json"
 
 
-def sign(source: str, body: bytes, secret: str, at: datetime) -> dict[str, str]:
-    """The headers with which a source's sender signs ``body`` at ``at``."""
+def sign(source: str, body: bytes, secret: str, at: datetime, path: str = "") -> dict[str, str]:
+    """The headers with which a source's sender signs ``body`` at ``at``, or shows its ``user:password``."""
     stamp = str(int(at.timestamp()))
+    if source in ("chargebee", "zuora"):
+        return {"authorization": "Basic " + base64.b64encode(secret.encode()).decode()}
+    if source == "hubspot":
+        stamp += "000"
+        signed = b"POST" + f"https://{HOST}{path}".encode() + body + stamp.encode()
+        mark = base64.b64encode(hmac.new(secret.encode(), signed, hashlib.sha256).digest()).decode()
+        return {"x-hubspot-request-timestamp": stamp, "x-hubspot-signature-v3": mark}
     mark = "v1=" + hmac.new(secret.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
     if source == "stripe":
         return {"stripe-signature": f"t={stamp},{mark}"}
@@ -46,7 +58,8 @@ def http_api(source: str, body: bytes) -> dict[str, Any]:
     """The HTTP API event (payload format 2.0) that brings ``body`` to receive."""
     account = account_of(source, body)
     path = f"/hooks/{source}/{account}"
-    headers = {"content-type": "application/json", "host": "localhost", **sign(source, body, SECRET, RECEIVED)}
+    secret = SECRET if systems.source(source).replay_window else CREDENTIAL
+    headers = {"content-type": "application/json", "host": HOST, **sign(source, body, secret, RECEIVED, path)}
     return {
         "version": "2.0",
         "routeKey": "POST /hooks/{source}/{account}",

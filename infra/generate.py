@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from infra import documents, orchestration, pages
+from infra import documents, orchestration, pages, shapes
 from tieout import flows, systems
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,6 +44,7 @@ def template() -> Files:
 GENERATORS: dict[str, Generator] = {
     "infra/machines/*.asl.json": machines,
     "template.yaml": template,
+    "shared/tieout/systems/*/shapes.json": shapes.shapes,
     "docs/schemas/*.json": documents.schemas,
     "docs/documents.md": documents.page,
     "docs/mappings/*.md": pages.mapping_pages,

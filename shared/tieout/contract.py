@@ -28,6 +28,8 @@ class Delivery:
     headers: Mapping[str, str]
     body: bytes
     received: datetime
+    #: The query string as it was sent, without its question mark.
+    query: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Read:
     ``object_version`` orders the states of one object (never the arrival does); ``None`` where the kind never changes
     in place. ``ours`` is our own reference found on the object: an echo of what we created. ``volatile`` paths are
     left out of the event's fingerprint (delivery counters and the like). ``entity`` is the selling entity where the
-    event itself names it; else the source account's row decides.
+    event itself names it; else the source account's row decides. ``alone`` is this event's own part of a body that
+    holds several, so that a redelivery in other company is known again; ``None`` where the body is the event.
     """
 
     event_id: str
@@ -58,6 +61,7 @@ class Read:
     ours: str | None = None
     entity: str | None = None
     unknown: Sequence[str] = ()
+    alone: Mapping[str, Any] | None = None
 
 
 class Source(Protocol):
@@ -66,7 +70,8 @@ class Source(Protocol):
     name: str
     #: Content types accepted at the front door (415 otherwise).
     content_types: tuple[str, ...]
-    #: Seconds of clock difference accepted between the signature's timestamp and our front door.
+    #: Seconds of clock difference accepted between the signature's timestamp and our front door; 0 where the sender
+    #: signs nothing and shows a shared credential instead.
     replay_window: int
     #: What the sender is answered once the inbox has the event.
     success: Response
@@ -76,6 +81,10 @@ class Source(Protocol):
     volatile: tuple[str, ...]
     #: Event types that we know and that are rightly none of our business.
     ignored: frozenset[str]
+    #: Names of members whose own keys are the customer's (metadata, property bags): what is in them is no drift.
+    open: frozenset[str]
+    #: Event types that only name their object, each with the path from which the whole of it is read again.
+    rereads: Mapping[str, str]
 
     def verify(self, delivery: Delivery, secrets: Sequence[str]) -> str:
         """The id of the secret that signed ``delivery``.

@@ -45,7 +45,7 @@ from typing import Any
 from tieout.core import documents
 from tieout.core.documents import Document
 from tieout.core.lookup import GIVEN, VALUE, View
-from tieout.core.mapping_rules import ORIGIN_FIELDS, ROOTS, VERBS, Origin, Reader, flatten, paths_of
+from tieout.core.mapping_rules import ORIGIN_FIELDS, ROOTS, VERBS, Origin, Reader, flatten, object_paths, paths_of
 from tieout.core.mapping_source import Built, Lineage, Writer
 from tieout.core.nodes import Check, Node
 
@@ -82,6 +82,8 @@ class CompiledMapping:
     tables: frozenset[str]
     functions: frozenset[str]
     roots: frozenset[str]
+    reads: frozenset[str]
+    """The paths of the source's object that it names (``lines.data[].amount``); what a function reads is not seen."""
     built: Built
 
     @property
@@ -165,5 +167,6 @@ def compile_mapping(
         tables=frozenset(rule.table for rule, _ in flat if rule.table),
         functions=frozenset(rule.function for rule, _ in flat if rule.function),
         roots=frozenset(writer.roots()),
+        reads=frozenset(object_paths(written.rules)),
         built=writer.build(),
     )

@@ -382,3 +382,21 @@ def paths_of(rule: Rule) -> Iterator[Path]:
     for path in (rule.path, rule.on, *rule.parts, *(source for _, source, _ in rule.arguments)):
         if isinstance(path, Path):
             yield path
+
+
+def object_paths(rules: tuple[Rule, ...], roots: Mapping[str, str] | None = None) -> Iterator[str]:
+    """The paths of the source's object that rules name, each with the ways to it: ``lines``, ``lines[]``, …"""
+    known = {"object": ""} if roots is None else roots
+    for rule in rules:
+        inner = dict(known)
+        for path in paths_of(rule):
+            if path.root in known:
+                at = known[path.root]
+                for step in path.steps:
+                    at += "[]" if step.isdigit() else f".{step}" if at else step
+                    yield at
+                if rule.verb == "each" and path is rule.path:
+                    inner[rule.name] = f"{at}[]"
+                    yield inner[rule.name]
+        if rule.inner:
+            yield from object_paths(rule.inner, inner)

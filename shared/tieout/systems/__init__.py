@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -13,6 +16,9 @@ if TYPE_CHECKING:
 SYSTEMS: dict[str, tuple[str, ...]] = {
     "stripe": ("source", "target"),
     "salesforce": ("source", "target"),
+    "chargebee": ("source",),
+    "zuora": ("source",),
+    "hubspot": ("source",),
     "netsuite": ("target",),
     "legacy": ("target",),
 }
@@ -26,6 +32,13 @@ def source(name: str) -> Source:
     if name not in SOURCES:
         raise KeyError(name)
     return cast("Source", import_module(f"tieout.systems.{name}.source").SOURCE)
+
+
+@cache
+def shapes(name: str) -> Mapping[str, frozenset[str]]:
+    """What the objects of a source are known to look like (`core.drift`), by the mapping that reads them."""
+    stored: dict[str, list[str]] = json.loads((Path(__file__).parent / name / "shapes.json").read_bytes())
+    return {mapping: frozenset(paths) for mapping, paths in stored.items()}
 
 
 @cache

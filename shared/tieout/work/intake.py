@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from tieout import flows, systems
 from tieout.contract import Read
-from tieout.core import documents, keys, ledger
+from tieout.core import documents, drift, keys, ledger
 from tieout.core.documents import Document
 from tieout.core.keys import Key
 from tieout.core.ledger import stamp
@@ -132,6 +132,7 @@ class Taken:
     writes: Sequence[Write] = ()
     flow: str = ""
     doc: Document | None = None
+    drift: Sequence[str] = ()
 
 
 def understand(arrival: Arrival, read: Read, batch: Batch) -> Taken:
@@ -148,10 +149,10 @@ def understand(arrival: Arrival, read: Read, batch: Batch) -> Taken:
 
 def _fingerprint(arrival: Arrival, read: Read) -> str:
     """The event's content without what its source declares volatile, so that a redelivery is recognised."""
-    body = json.loads(arrival.body)
+    body = json.loads(arrival.body) if read.alone is None else dict(read.alone)
     for path in systems.source(arrival.source).volatile:
         _drop(body, path.split("."))
-    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)
     return hashlib.sha256(f"{read.event_id}\n{canonical}".encode()).hexdigest()
 
 
@@ -171,6 +172,7 @@ def _decide(arrival: Arrival, read: Read, taken: Taken, ports: Ports) -> None:
     if flow is None:
         raise Ignore("unknown_type", source=source.name, type=read.type[:80])
     taken.flow = flow.name
+    taken.drift = _drift(source.name, flow, read)
     doc = render.document(flow.reads, read, arrival.source, arrival.account, render.tables_now(ports))
     documents.prove_totals(doc)
     taken.doc = doc
@@ -189,6 +191,13 @@ def _decide(arrival: Arrival, read: Read, taken: Taken, ports: Ports) -> None:
     else:
         step = flow.steps[0]
         taken.made = [make.make(flow, step, doc, render.route(step.role, doc.kind, doc), origin, tell=tell)]
+
+
+def _drift(source: str, flow: flows.Flow, read: Read) -> list[str]:
+    """Paths of envelope and object that nobody here has seen before: noted on the event, never fatal."""
+    known = systems.shapes(source).get(flow.reads, frozenset())
+    envelope = [f"event.{name}"[: drift.LONGEST] for name in read.unknown]
+    return [*envelope, *(f"object.{path}" for path in drift.unknown_paths(read.object, known))][: drift.MOST]
 
 
 def _echo_links(arrival: Arrival, read: Read) -> list[Write]:
@@ -273,6 +282,7 @@ def event_item(arrival: Arrival, taken: Taken, key: Key, ports: Ports, token: st
     }  # fmt: skip
     item |= {"find": taken.object_id} if taken.object_id else {}
     item |= {"flow": taken.flow} if taken.flow else {}
+    item |= {"drift": list(taken.drift)} if taken.drift else {}
     item |= {"entity": taken.doc.entity} if taken.doc is not None else {}
     item |= {"currency": str(amount.currency), "total": amount.minor} if amount else {}
     item |= {"postings": [made.key for made in taken.made]} if taken.made else {}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.envelopes import EVENTS, SECRET, derived
+from infra.envelopes import CREDENTIAL, EVENTS, SECRET, derived
 from tieout import systems
 from tieout.aws import wiring
 from tieout.work.receive import receive
@@ -29,7 +29,7 @@ def test_receive_takes_each_http_envelope(path: Any) -> None:
 
     class Doors:
         def secret(self, system: str, account: str) -> dict[str, Any]:
-            return {systems.source(system).secrets_field: [SECRET]}
+            return {systems.source(system).secrets_field: [SECRET, CREDENTIAL]}
 
         def keep(self, name: str, body: bytes) -> str:
             raise AssertionError("small enough")

@@ -14,7 +14,9 @@ from typing import Any, Final
 
 from tieout.core.rules.registry import REGISTRY
 
-MODULES: Final = ("amounts", "days", "names", "netsuite", "salesforce", "stripe")
+MODULES: Final = (
+    "amounts", "chargebee", "days", "hubspot", "names", "netsuite", "salesforce", "stripe", "zuora",
+)  # fmt: skip
 """The modules of this room that hold rules; one line each."""
 
 for _module in MODULES:

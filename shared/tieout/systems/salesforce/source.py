@@ -29,6 +29,8 @@ class Salesforce:
     secrets_field = "callout_secrets"
     volatile: tuple[str, ...] = ()
     ignored = frozenset({"opportunity.created", "opportunity.updated", "opportunity.closed_lost"})
+    open: frozenset[str] = frozenset()
+    rereads: Mapping[str, str] = {}
 
     def verify(self, delivery: Delivery, secrets: Sequence[str]) -> str:
         """The id of the secret that signed; see the contract."""

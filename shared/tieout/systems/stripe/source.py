@@ -69,6 +69,8 @@ class Stripe:
             "product.updated",
         }
     )
+    open: frozenset[str] = frozenset({"metadata"})
+    rereads: Mapping[str, str] = {}
 
     def verify(self, delivery: Delivery, secrets: Sequence[str]) -> str:
         """The id of the secret that signed; see the contract. The age is judged only once the signature holds."""

@@ -1,0 +1,74 @@
+"""What sources share at the door and in the envelope: a shared credential checked, and a shape read strictly."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tieout.core.verdicts import NeedsHuman
+
+#: A credential longer than this is nobody's, and would only cost time.
+CREDENTIAL_MOST = 1024
+
+
+def secret_id(secret: str) -> str:
+    """A name for a secret that does not show it."""
+    return "s_" + hashlib.sha256(secret.encode()).hexdigest()[:12]
+
+
+def basic_credential(headers: Mapping[str, str], secrets: Sequence[str]) -> str:
+    """The id of the active ``user:password`` that the Authorization header (RFC 7617) carries.
+
+    For senders that do not sign. Hashes of equal length are compared, each with every active pair, so that time tells
+    neither length nor place. Raises ``NeedsHuman('signature_missing' | 'signature_wrong')``.
+    """
+    scheme, _, spelled = headers.get("authorization", "").strip().partition(" ")
+    try:
+        sent = base64.b64decode(spelled.strip()[: CREDENTIAL_MOST + 1], validate=True)
+    except (binascii.Error, ValueError):
+        sent = b""
+    if scheme.lower() != "basic" or b":" not in sent or len(spelled) > CREDENTIAL_MOST:
+        raise NeedsHuman("signature_missing", "no basic credential in Authorization")
+    given, found = hashlib.sha256(sent).digest(), ""
+    for secret in secrets:
+        if hmac.compare_digest(hashlib.sha256(secret.encode()).digest(), given):
+            found = secret
+    if not found:
+        raise NeedsHuman("signature_wrong", f"{len(secrets)} active credentials")
+    return secret_id(found)
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Reads the fields that every event of a source has; what is missing or strange is ``wrong_shape``."""
+
+    source: str
+
+    def wrong(self, name: str) -> NeedsHuman:
+        """The verdict on an event without a usable ``name``."""
+        return NeedsHuman("wrong_shape", name, source=self.source, reason=f"no usable {name}")
+
+    def mapping(self, value: Any, name: str) -> Mapping[str, Any]:
+        """An object with something in it."""
+        if not isinstance(value, Mapping) or not value:
+            raise self.wrong(name)
+        return value
+
+    def text(self, holder: Mapping[str, Any], name: str) -> str:
+        """Text of 1 to 255 characters."""
+        value = holder.get(name)
+        if not isinstance(value, str) or not 0 < len(value) <= 255:
+            raise self.wrong(name)
+        return value
+
+    def whole(self, holder: Mapping[str, Any], name: str, most: int) -> int:
+        """A whole number from 0 to ``most``."""
+        value = holder.get(name)
+        if type(value) is not int or not 0 <= value <= most:
+            raise self.wrong(name)
+        return value

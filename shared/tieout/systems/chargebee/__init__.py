@@ -1,0 +1,1 @@
+"""Chargebee: billing. A source of invoices, credit notes, payments and customers."""
