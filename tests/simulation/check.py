@@ -42,7 +42,7 @@ def unrest(world: World) -> str:
 def state(world: World) -> dict[str, str]:
     """What a replay must not change."""
     found = {f"book {name}": str(len(book.effects)) for name, book in world.books.items()}
-    found |= {item["key"]: item["state"] for item in world.postings()}
+    found |= {item["key"]: "waiting" if item["state"] in ("NEW", "HELD") else item["state"] for item in world.postings()}
     return found
 
 

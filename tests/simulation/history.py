@@ -104,7 +104,9 @@ def plan(seed: int, focus: tuple[str, str] | None = None, without: frozenset[int
     skew = rng.choice((0.0, 1.0, 2.0)) if not hostile else rng.choice((0.0, 2.0, 600.0))
     dead = focus is not None and focus[0].startswith("dead")
     jitter = random.Random(f"jitter {seed}")
-    arrivals = _arrivals(rng, until, onboard=focus is not None and _of_steps(focus[0]))
+    onboard = focus is not None and _of_steps(focus[0])
+    # A file target keeps no reference unique, so that its place is the regime whose delays are the declared ones.
+    arrivals = _arrivals(rng, until, onboard=onboard, german=not hostile and (".drop." in str(focus) or rng.random() < 0.3))
     refuses: tuple[str, ...] = ()
     if not hostile and rng.random() < 0.12:
         refuses = (_key(rng.choice([event for _, event in arrivals])),)
@@ -133,10 +135,9 @@ def _key(event: Event) -> str:
     return f"{event.kind}/stripe:{event.account}:{about.replace(':', '%3A')}/{event.action}/post/g0"
 
 
-def _arrivals(rng: random.Random, until: float, *, onboard: bool) -> list[tuple[float, Event]]:
+def _arrivals(rng: random.Random, until: float, *, onboard: bool, german: bool) -> list[tuple[float, Event]]:
     """Five and more events in one to four lanes: doubled, delayed, in any order."""
     lanes = rng.sample(range(4), rng.choice((1, 2, 3, 4)))
-    german = rng.random() < 0.3
     made: list[Event] = []
     for lane in lanes:
         here = german and rng.random() < 0.6

@@ -8,8 +8,10 @@ import pytest
 
 from tests.toy import stage
 from tieout.core import ledger
+from tieout.core.keys import Key
 from tieout.core.writes import Put
-from tieout.work import book, make, steps
+from tieout.work import book, make, post, probe, steps
+from tieout.work.commit import Fenced
 from tieout.work.ports import Send
 
 
@@ -62,3 +64,21 @@ def test_answering_an_older_token_leaves_the_newer_one_owed() -> None:
             steps._join(again, "newer", on.world.ports())
         book.answer(on.world.ports(), {**posting, "task_token": "older"})
         assert on.one("invoice")["task_token"] == "newer"
+
+
+def test_a_probe_that_slept_does_not_put_a_finished_posting_back_into_its_lane() -> None:
+    """Seed 797: the place in the lane was written apart from the posting, by a probe that knew the posting as held."""
+    with stage() as on:
+        on.link(on.event("invoice.finalized")["data"]["object"]["customer"])
+        on.take(on.event("invoice.paid"))
+        on.settle()
+        asleep = post.Batch(on.world.ports())
+        held = dict(on.one("payment"))
+        asleep.view[Key(held["pk"], held["sk"])] = dict(held)
+        on.take(on.event("invoice.finalized"))
+        on.settle()
+        assert on.one("payment")["state"] == ledger.POSTED
+        asleep.read([Key(f"L#{held['lane']}")])
+        with pytest.raises(Fenced):
+            probe._aside(asleep, held)
+        assert on.lane(held)["queue"] == []

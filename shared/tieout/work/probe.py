@@ -24,7 +24,7 @@ from tieout.work import intake as intake_verb
 from tieout.work import post as post_verb
 from tieout.work import steps
 from tieout.work.book import CASE_AGAIN, Outcome, answer
-from tieout.work.commit import Fenced
+from tieout.work.commit import Fenced, View
 from tieout.work.ports import Message, Ports, Send, Unavailable
 
 #: Work is not begun with less than this many seconds left.
@@ -118,10 +118,16 @@ def _aside(batch: post_verb.Batch, item: Item) -> str:
     except NotYet:
         postpone(batch, item, ledger.backoff(item.get("looks", 0), item["key"], least=20))
         return "still waits for its parent"
-    if lane is not None and item["key"] not in lane.get("queue", []):
-        batch.ports.ledger.write([lanes.come_back(lane, item["key"], batch.ports.now())])
-        batch.read([keys.lane_item(item["lane"])])
-    batch.book(item, Outcome(ledger.NEW, due_at=batch.ports.now() + ledger.RESEND_AFTER, remove=("aside", "hold")))
+
+    def back(seen: View) -> list[Write]:
+        # With the posting's own move, which is refused where it has gone on: else a finished one would block its lane.
+        now_lane = seen.get(keys.lane_item(item["lane"]))
+        if now_lane is None or item["key"] in now_lane.get("queue", []):
+            return []
+        return [lanes.come_back(now_lane, item["key"], batch.ports.now())]
+
+    again = batch.ports.now() + ledger.RESEND_AFTER
+    batch.book(item, Outcome(ledger.NEW, due_at=again, remove=("aside", "hold"), extra=back))
     batch.sends.append(Send.of(item | {"sends": item.get("sends", 1) + int(item["lines"]) + 100}))
     return "released"
 
