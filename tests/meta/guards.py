@@ -177,7 +177,9 @@ def rights_are_used(root: Path) -> Iterator[str]:
                 yield f"{place}: which right does {node.attr} need? Add it to RIGHTS in tests/meta/guards.py"
             called |= dict.fromkeys(RIGHTS.get(node.attr, ()), place)
     template = (root / "template.yaml").read_text(encoding="utf-8")
-    allowed = set(re.findall(r"\b((?:dynamodb|events|logs|s3|secretsmanager|sqs|states):[A-Z]\w+)", template))
+    allowed = set(
+        re.findall(r"\b((?:dynamodb|events|logs|s3|secretsmanager|sqs|states):[A-Z]\w+)\b(?!\x22?:)", template)
+    )
     machines_own = set(re.findall(r"logs:\w+(?:LogDeliver\w+|LogGroups|ResourcePolic\w+)", template))
     for right in sorted(called.keys() - allowed):
         yield f"{called[right]}: no role of template.yaml allows {right}"
