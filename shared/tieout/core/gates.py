@@ -13,6 +13,7 @@ from typing import Final
 
 from tieout.core import lanes
 from tieout.core.keys import Key
+from tieout.core.late import Action, Decision
 from tieout.core.ledger import COMPENSATED, POSTED, stamp
 from tieout.core.verdicts import NeedsHuman, NotYet
 from tieout.core.writes import Item
@@ -22,7 +23,7 @@ from tieout.core.writes import Item
 class Scene:
     """What the gates look at: the posting, its lane, the items it reads, the target's budget item, the instant.
 
-    ``period`` is the name of the posting date's period and whether it is open; ``None`` where the kind has none.
+    ``late`` is what the late document policy says about its posting date; ``None`` where the kind has none.
     """
 
     posting: Item
@@ -31,7 +32,7 @@ class Scene:
     budget: Item | None
     now: datetime
     region: str
-    period: tuple[str, bool] | None = None
+    late: Decision | None = None
 
 
 def residency(scene: Scene) -> None:
@@ -63,9 +64,13 @@ def parent(scene: Scene) -> None:
 
 
 def period(scene: Scene) -> None:
-    """Nothing is posted into a closed period."""
-    if scene.period is not None and not scene.period[1]:
-        raise NotYet("period_closed", gate="period", period=scene.period[0], entity=scene.posting["entity"])
+    """A document whose period takes no more is re-dated, held or escalated, by the late document policy."""
+    decision = scene.late
+    if decision is None or decision.action <= Action.REDATE:
+        return
+    code = "period_closed" if decision.action is Action.HOLD else "late_document"
+    why = ", ".join(decision.reasons)
+    raise NotYet(code, gate="period", period=decision.period.name, entity=scene.posting["entity"], why=why)
 
 
 def breaker(scene: Scene) -> None:

@@ -113,6 +113,10 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "period_closed": Problem(
         "Period {period} of {entity} is closed.", "The posting date lies in a closed period.",
         "Reopen the period or decide on the next open one.", FINANCE),
+    "late_document": Problem(
+        "It belongs to period {period} of {entity}, which takes no more ({why}).",
+        "It is late, and the policy wants a person to decide.",
+        "Decide on the period with controlling; then release.", FINANCE),
     "budget_spent": Problem(
         "{target} is used to its limit.", "All its concurrent calls are taken.", "None: it goes on by itself.",
         case=False, recovers=True, severity="info"),
@@ -205,6 +209,16 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "late_rule_missing": Problem(
         "A {kind} of {entity} is late for period {period}, and no rule says what to do.",
         "No row in the late documents table.", "Add the row; then release.", FINANCE),
+    "bad_term": Problem(
+        "Revenue of {promise} cannot be spread.", "Its days, prices or units contradict one another.",
+        "Correct the contract at the source.", REVENUE),
+    "modification_out_of_order": Problem(
+        "A modification of {on} comes after one of {last} was booked.", "Amendments arrived in the wrong order.",
+        "Enter both in their order; then release.", REVENUE),
+    "intercompany_not_declared": Problem(
+        "The {kind} of {entity} names {said} as our buying company, the customer {known}.",
+        "A document in the wrong company, or a partner code that is missing.", "Correct the partner; then release.",
+        FINANCE),
     "document_invalid": Problem(
         "The {kind} is not complete or not sound: {where}.", "The source left something out, or the mapping is wrong.",
         "Look at the raw event and at the mapping.", ENGINEER),

@@ -19,6 +19,7 @@ from tieout.contract import Echo, Target, Work
 from tieout.core import gates, keys, lanes, ledger
 from tieout.core.documents import Status
 from tieout.core.keys import Key
+from tieout.core.late import Action, Decision
 from tieout.core.ledger import stamp
 from tieout.core.verdicts import Ignore, NeedsHuman, NotYet, TryAgain, Uncertain, Verdict
 from tieout.core.writes import Change, Item, Write
@@ -236,7 +237,7 @@ def _scene(batch: Batch, item: Item) -> gates.Scene:
         budget=batch.view.get(keys.budget_item(item["target"])),
         now=batch.ports.now(),
         region=batch.ports.region,
-        period=render.period(item, batch.ports.now()),
+        late=render.lateness(batch.ports, item),
     )
 
 
@@ -299,7 +300,9 @@ def claim(batch: Batch, item: Item, target: Target, rendered: render.Rendered) -
     pk = Key(item["pk"], item["sk"])
     slots = batch.slots.setdefault(item["target"], Slots(item["target"], target.budget.concurrency, ports.owner))
     taking = not slots.held
+    redated = rendered.lateness is not None and rendered.lateness.action is Action.REDATE
     intent = {
+        **(_new_date(rendered.lateness) if redated and rendered.lateness else {}),
         "epoch": item["epoch"] + 1,
         "attempts": item["attempts"] + 1,
         "owner": ports.owner,
@@ -321,7 +324,8 @@ def claim(batch: Batch, item: Item, target: Target, rendered: render.Rendered) -
         moved = ledger.move(
             found, ledger.SENDING, now, ports.owner, token, due_at=now + lease, set=intent,
             remove=("code", "facts", "hold", "case", "looks", "aside"), epoch=intent["epoch"], ref=item["ref"],
-            mapping=rendered.mapping, sha256=rendered.sha256,
+            mapping=rendered.mapping, sha256=rendered.sha256, redated=intent.get("posting_date"),
+            late=", ".join(rendered.lateness.reasons) if rendered.lateness else "",
         )  # fmt: skip
         held = [lanes.hold_head(lane, item["key"], intent["epoch"])] if lane else []
         return [*moved, *held, *slots.take(seen, now, lease)]
@@ -331,6 +335,15 @@ def claim(batch: Batch, item: Item, target: Target, rendered: render.Rendered) -
     claimed = batch.view[pk]
     assert claimed is not None
     return Claimed(claimed, work_of(claimed, now), target)
+
+
+def _new_date(decision: Decision) -> dict[str, str]:
+    """What a re-dated posting records: the day it is booked under, the day it would have been, and why."""
+    return {
+        "posting_date": decision.posting_date.iso,
+        "original_posting_date": decision.original.iso,
+        "late_by": ", ".join(decision.reasons),
+    }
 
 
 def work_of(item: Item, now: datetime, *, looking: bool = False) -> Work:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from tieout import mappings, tables
 from tieout.contract import Read, Target
-from tieout.core import documents
-from tieout.core.clocks import EventInstant, PostingDate, document_date_at
+from tieout.core import documents, late
+from tieout.core.clocks import EventInstant, document_date_at
 from tieout.core.documents import Booked, Document
 from tieout.core.keys import Key
 from tieout.core.lookup import View
@@ -32,6 +31,7 @@ class Rendered:
     payload: bytes
     mapping: str
     sha256: str
+    lateness: late.Decision | None = None
 
 
 def tables_now(ports: Ports) -> Tables:
@@ -90,12 +90,32 @@ def route(role: str, kind: str, doc: Document) -> str:
     return decide(role, kind, doc).route.target
 
 
-def period(posting: Item, now: datetime) -> tuple[str, bool] | None:
-    """Name of the posting date's period in the entity's calendar, and whether it is open; ``None`` without one."""
+def lateness(ports: Ports, posting: Item) -> late.Decision | None:
+    """What the late document policy says about a posting; ``None`` where its kind has no posting date.
+
+    Raises `NotYet` ``period_not_in_calendar`` and `NeedsHuman` ``late_rule_missing``.
+    """
     if not posting.get("posting_date"):
         return None
-    found = tables.load().period(posting["entity"], PostingDate.parse(posting["posting_date"]))
-    return found.name, found.is_open
+    doc = make.unpack(posting)
+    if not isinstance(doc, Booked):
+        return None
+    known = tables_now(ports)
+    entity = known.entity(doc.entity)
+    view = known.view(doc.posting_date.value, entity=doc.entity)
+    calendar = known.calendars.get(doc.entity)
+    if calendar is None:
+        raise NotYet("period_not_in_calendar", entity=doc.entity, posting_date=doc.posting_date.iso, gate="period")
+    return late.decide_for(doc, calendar, late.rule_for(view, doc.kind, entity.currency))
+
+
+def dated(ports: Ports, posting: Item) -> tuple[Document, late.Decision | None]:
+    """The document of a posting under the posting date that the policy gives it; document date and tax point stay."""
+    doc = make.unpack(posting)
+    decision = lateness(ports, posting)
+    if decision is not None and decision.action is late.Action.REDATE and isinstance(doc, Booked):
+        doc = late.redated(doc, decision)
+    return doc, decision
 
 
 def scope(ports: Ports, view: Mapping[Key, Item | None], posting: Item, target: Target) -> dict[str, Any]:
@@ -104,7 +124,7 @@ def scope(ports: Ports, view: Mapping[Key, Item | None], posting: Item, target: 
     ``customer`` is the customer's link at the target (of a customer itself, the document); ``parent`` is the posting
     that this one follows, or undoes.
     """
-    doc = make.unpack(posting)
+    doc, _ = dated(ports, posting)
     system, _, account = posting["target"].partition(":")
     values: dict[str, Any] = {
         doc.kind: doc,
@@ -155,7 +175,7 @@ def render(ports: Ports, view: Mapping[Key, Item | None], posting: Item, target:
         payload = mapping.render(values, tables_seen)
         stamp = ";".join(f"{name}={version}" for name, version in mapping.stamp(tables_seen).items())
     request = target.build(posting["kind"], posting["action"], posting["ref"], payload)
-    return Rendered(request, stamp, hashlib.sha256(request).hexdigest())
+    return Rendered(request, stamp, hashlib.sha256(request).hexdigest(), lateness(ports, posting))
 
 
 def lineage(ports: Ports, view: Mapping[Key, Item | None], posting: Item, target: Target) -> tuple[Lineage, ...]:

@@ -13,6 +13,8 @@ from tieout.core.ledger import chain_breaks
 from tieout.core.verdicts import NeedsHuman, NotYet, TryAgain, Uncertain
 
 CUSTOMER = "cus_1"
+#: 10 December 2025, noon in New York: a year whose periods are locked.
+LAST_YEAR = 1_765_386_000
 
 
 @pytest.fixture
@@ -327,3 +329,29 @@ def test_a_posting_that_breaks_the_code_does_not_take_its_batch_with_it(on: Stag
         "in_1": ledger.SENDING,
         "in_2": ledger.POSTED,
     }
+
+
+def test_a_late_payment_is_redated_to_the_next_open_period_and_says_why(on: Stage) -> None:
+    invoice(on)
+    on.settle()
+    event = on.event("invoice.paid", id="in_1", customer=CUSTOMER)
+    event["data"]["object"]["status_transitions"]["paid_at"] = LAST_YEAR
+    on.take(event | {"id": "evt_p1"})
+    on.settle()
+    payment = on.one("payment")
+    assert payment["state"] == ledger.POSTED
+    assert (payment["original_posting_date"], payment["posting_date"]) == ("2025-12-10", "2026-01-01")
+    (claim,) = [line["note"] for line in payment["history"] if line["to"] == ledger.SENDING]
+    assert claim["redated"] == "2026-01-01"
+    assert claim["late"] == "period_locked"
+
+
+def test_a_late_invoice_whose_tax_is_filed_waits_for_a_person(on: Stage) -> None:
+    event = on.event("invoice.finalized", id="in_1", customer=CUSTOMER, effective_at=LAST_YEAR, created=LAST_YEAR)
+    event["data"]["object"]["status_transitions"]["finalized_at"] = LAST_YEAR
+    on.take(event | {"id": "evt_1"})
+    on.settle()
+    posting = on.one("invoice")
+    assert (posting["state"], posting["code"]) == (ledger.HELD, "late_document")
+    assert posting["case"]["owner"] == "finance-ops"
+    assert on.targets["netsuite"].calls == 0
