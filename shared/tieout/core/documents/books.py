@@ -144,6 +144,7 @@ class IntercompanyPair(Document):
     gross: Money = Field(description="net and tax: what one owes the other")
     due_from_account: Ident = Field(description="the seller's receivable from the buyer")
     due_to_account: Ident = Field(description="the buyer's payable to the seller")
+    reverses: Ident | None = Field(default=None, description="pair that it takes back: the sides are turned round")
     eliminate: bool = Field(default=True, description="taken out when the group is consolidated")
     seller: JournalEntry = Field(description="the seller's entry")
     buyer: JournalEntry = Field(description="the buyer's entry, the mirror of it")
@@ -160,7 +161,7 @@ def check_mirror(pair: IntercompanyPair) -> tuple[tuple[str, Money, Money], ...]
     due_to = _on(pair.buyer, pair.due_to_account, pair.entity, pair.currency)
     equations = (
         ("net and tax = gross", pair.net + pair.tax, pair.gross),
-        ("due from the buyer = gross", due_from, pair.gross),
+        ("due from the buyer = gross", due_from, pair.gross if pair.reverses is None else -pair.gross),
         ("due-from and due-to net to zero", due_from + due_to, Money.zero(pair.currency)),
     )
     if pair.entity == pair.buying_entity or (pair.seller.entity, pair.buyer.entity) != (
