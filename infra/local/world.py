@@ -228,7 +228,7 @@ class World:
         return self._clients[service]
 
     def rows(self, table: str, sparse: str, *names: str) -> list[dict[str, str]]:
-        """Texts of the items of a table that have the attribute ``sparse``, read past the API: looking costs nothing."""
+        """Texts of a table's items that have the attribute ``sparse``, read past the API: looking costs nothing."""
         items = get_backend("dynamodb")[ACCOUNT][REGION].tables[table].all_items()
         return [
             {name: str(item.attrs[name].value) for name in (sparse, *names) if name in item.attrs}
