@@ -26,7 +26,7 @@ def check(world: World) -> list[str]:
     """Every violation of every invariant, as sentences."""
     return [
         *_books(world), *_agreement(world), *_order(world), *_chains(world), *_evidence(world), *_fencing(world),
-        *_waiting(world), *_events(world), *_runs(world), *_rate(world),
+        *_waiting(world), *_events(world), *_runs(world), *_rate(world), *_told(world),
     ]  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def _expected(world: World) -> dict[tuple[str, str, str, str], tuple[str, int]]:
 
 def _excused(world: World) -> set[str]:
     """Identities that a target refused, and what waits for them: lane by lane, from the targets' own logs."""
-    refused = [key for book in world.books.values() for key in book.refused]
+    refused = [key for book in world.books.values() for key in (*book.refused, *book.garbled)]
     lanes = {event.lane for _, event in world.inbound for key in refused if event.object in key}
     excused = {event.about for _, event in world.inbound if event.lane in lanes}
     there = {(event.lane, event.kind, event.action) for _, event in world.inbound}
@@ -74,6 +74,7 @@ def _excused(world: World) -> set[str]:
 
 def _books(world: World) -> list[str]:
     expected, excused = _expected(world), _excused(world)
+    garbled = any(book.garbled for book in world.books.values())
     found: list[str] = []
     booked: Counter[tuple[str, str, str, str]] = Counter()
     sums: Counter[str] = Counter()
@@ -84,7 +85,7 @@ def _books(world: World) -> list[str]:
         booked[key] += 1
         if key not in expected:
             found.append(f"I2 {key} is in the book and was never received")
-        elif expected[key] != (one.currency, one.total):
+        elif expected[key] != (one.currency, one.total) and not garbled:
             found.append(f"I5 {key} is booked with {one.currency} {one.total}, received with {expected[key]}")
         sums[one.currency] += one.total or 0
     for key, count in booked.items():
@@ -96,7 +97,7 @@ def _books(world: World) -> list[str]:
     for key, (currency, total) in expected.items():
         if booked[key]:
             wanted[currency] += total
-    if wanted != +sums:
+    if wanted != +sums and not garbled:
         found.append(f"I5 the books add up to {dict(sums)}, the log to {dict(wanted)}")
     for book in world.books.values():
         found += [f"I5 {ref} was sent to {book.name} with two contents" for ref in book.changed]
@@ -123,7 +124,7 @@ def _agreement(world: World) -> list[str]:
                 found.append(f"I3 {item['key']} differs: {rows[0].currency} {rows[0].total}")
             elif item.get("remote") != rows[0].remote:
                 found.append(f"I3 {item['key']} names {item.get('remote')}, the book {rows[0].remote}")
-        elif rows:
+        elif rows and not (item["state"] == "AMBIGUOUS" and item["key"] in world.books[item["target"]].garbled):
             found.append(f"I3 {item['key']} is {item['state']} and in the book")
     for key in by_ref:
         if key[2] in ("invoice", "payment", "credit_note") and key not in claimed:
@@ -202,24 +203,20 @@ def _seconds(text: str) -> float:
 def _evidence(world: World) -> list[str]:
     """I6: nothing leaves SENDING or IN_DOUBT without evidence, and the evidence was true."""
     found = []
-    zero = world.hub.moment().timestamp() - world.hub.now
-    skew = world.setting.skew + 0.01
     for item in world.postings():
-        book = world.books[item["target"]]
-        calls = [(at + zero, fate) for at, ref, fate in book.calls if ref == item["ref"]]
-        claimed = 0.0
+        calls = [(who, fate) for who, ref, fate in world.books[item["target"]].calls if ref == item["ref"]]
+        claimer = ""
         for line in lines_of(world, item):
-            note, at = line.get("note", {}), _seconds(line["at"])
             if line["to"] == "SENDING":
-                claimed = at
+                claimer = line["by"].partition(".")[0]
             elif line["from"] == "IN_DOUBT" and line["to"] in ("NEW", "POSTED"):
                 want = {"NEW": "absent", "POSTED": "adopted"}[line["to"]]
-                if note.get("found") != want:
+                if line.get("note", {}).get("found") != want:
                     found.append(f"I6 {item['key']} went from IN_DOUBT to {line['to']} without evidence")
-            elif line["from"] == "SENDING" and line["to"] in ("NEW", "HELD") and item["kind"] != "status":
-                during = [fate for when, fate in calls if claimed - skew <= when <= at + skew]
-                if not world.setting.hostile and any(fate not in NOT_SENT for fate in during):
-                    found.append(f"I6 {item['key']} went back to {line['to']} after {during}")
+            elif line["from"] == "SENDING" and line["to"] in ("NEW", "HELD"):
+                made = [fate for who, fate in calls if who == claimer]
+                if any(fate not in NOT_SENT for fate in made):
+                    found.append(f"I6 {item['key']} went back to {line['to']} after {made}")
     return found
 
 
@@ -250,7 +247,7 @@ def _waiting(world: World) -> list[str]:
             found.append(f"I1 {item['key']} is {item['state']} and nobody's case")
         if item["state"] in FINAL and item.get("due"):
             found.append(f"I3 {item['key']} is {item['state']} and still due")
-        if item["state"] == "AMBIGUOUS":
+        if item["state"] == "AMBIGUOUS" and item["key"] not in world.books[item["target"]].garbled:
             found.append(f"I1 {item['key']} is AMBIGUOUS though its target lied to nobody for good")
         if item["state"] == "REFUSED" and item["key"] not in world.books[item["target"]].refused:
             found.append(f"I1 {item['key']} is REFUSED ({item.get('code')}) and its target never refused it")
@@ -296,7 +293,7 @@ def _runs(world: World) -> list[str]:
         runs = [item for item in world.runs() if item["source_id"] == deal]
         if len(runs) != 1:
             found.append(f"I1 deal {deal} has {len(runs)} runs")
-        elif all(run["state"] == "DONE" for run in world.runs()) and len(live) < 3 * len(deals):
+        elif all(run["state"] == "DONE" for run in world.runs()) and len(live) != 3 * len(deals):
             found.append(f"I11 deal {deal} is DONE with {sorted(kind for _, kind in live)} alive")
         elif runs[0]["state"] != "DONE":
             # A step that failed more often than its machine repeats it is a case; without a fault there is none.
@@ -306,11 +303,21 @@ def _runs(world: World) -> list[str]:
     return found
 
 
+def _told(world: World) -> list[str]:
+    """Of every accepted document the CRM says so, and says it last."""
+    accepted = {(item["kind"], item["source_id"]) for item in world.postings() if item["state"] == "POSTED" and "tell" in item}
+    unsure = {(item["kind"], item["source_id"]) for item in world.postings() if item["state"] != "POSTED"}
+    shown = [one for one in world.books["salesforce:acme"].effects if one.live and b'"accepted"' in one.payload]
+    if len(shown) < len(accepted - unsure):
+        return [f"I3 the CRM shows {len(shown)} documents as accepted, {len(accepted - unsure)} are"]
+    return []
+
+
 def _rate(world: World) -> list[str]:
     """I12: never more calls at once than the target's budget allows."""
     if world.setting.hostile:
         return []
-    limits = {"netsuite:acme": 5, "salesforce:acme": 10, "stripe:acct_us": 20}
+    limits = {"netsuite:acme": world.setting.budget, "salesforce:acme": 10, "stripe:acct_us": 20}
     return [
         f"I12 {name} had {world.books[name].most_flying} calls at once, {limit} are allowed"
         for name, limit in limits.items() if world.books[name].most_flying > limit

@@ -63,12 +63,12 @@ def _change(value: Any, change: Callable[[str, Any], Any], name: str = "") -> An
 
 
 @cache
-def stripe(lane: int, kind: str, german: bool, variant: int = 0) -> Event:
-    """One event of a lane: its invoice, payment, credit note or void. A variant other than 0 is a conflicting body."""
+def stripe(lane: int, kind: str, german: bool, again: bool = False) -> Event:
+    """One event of a lane: its invoice, payment, credit note or void; ``again`` is the producer's resend of it."""
     whole = json.loads(_captured("credit_note.created" if kind == "credit_note" else "invoice.finalized"))
     account = "acct_de" if german else "acct_us"
     invoice = f"in_{account}{lane}"
-    factor = lane + 1 + 10 * variant
+    factor = lane + 1
     currency, tax = ("eur", "txr_de_vat_19") if german else ("usd", "txr_us_ny_8875")
 
     def change(name: str, value: Any) -> Any:
@@ -78,7 +78,7 @@ def stripe(lane: int, kind: str, german: bool, variant: int = 0) -> Event:
 
     whole = _change(whole, change)
     whole["type"] = KINDS[kind]
-    whole["id"] = f"evt_{account}{lane}{kind}"
+    whole["id"] = f"evt_{account}{lane}{kind}{'_again' if again else ''}"
     thing = whole["data"]["object"]
     if kind == "credit_note":
         thing |= {"id": f"cn_{account}{lane}", "invoice": invoice, "number": f"CN-{account}-{lane}"}

@@ -151,6 +151,28 @@ def _next(scene: Scene, world: World, after: int) -> Iterator[tuple[int, str]]:
                     yield n, kind
 
 
+def schedules(scene: Scene, depth: int) -> Iterator[Schedule]:
+    """Every schedule of at most ``depth`` faults, found by playing those before it; for whoever judges one by one."""
+    yield ()
+    level: list[Schedule] = [()]
+    for _ in range(depth):
+        deeper: list[Schedule] = []
+        for schedule in level:
+            world = play(scene, schedule)[0]
+            for following in _next(scene, world, schedule[-1][0] if schedule else 0):
+                deeper.append((*schedule, following))
+                yield deeper[-1]
+        level = deeper
+
+
+def attempt(scene: Scene, schedule: Schedule) -> list[str]:
+    """What breaks under a schedule; a checker that stumbles over what it finds has found something."""
+    try:
+        return play(scene, schedule)[1]
+    except Exception as error:
+        return [f"the checker stumbles: {type(error).__name__} {error}"]
+
+
 def _note(count: Count, schedule: Schedule, world: World, found: list[str]) -> None:
     count.schedules += 1
     count.fenced += world.table.fenced

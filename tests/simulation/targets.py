@@ -24,7 +24,7 @@ from tieout.core.verdicts import TryAgain, Uncertain
 DEATHS: Final = ("crash_before", "crash_after", "stall_before", "stall_after")
 PUTS: Final = (
     *DEATHS, "unreachable", "lost_request", "lost_answer", "late", "crash_late", "busy", "down", "down_committed",
-    "cut", "lies",
+    "cut", "lies", "garbled",
 )  # fmt: skip
 LOOKS: Final = ("crash_before", "stall_after", "unreachable", "lost_answer", "busy", "down")
 DROPS: Final = (*DEATHS, "lost_request", "lost_answer", "late", "crash_late")
@@ -56,10 +56,12 @@ class Book:
         self.hub, self.name, self.unique, self.lag = hub, name, unique, lag
         self.effects: list[Effect] = []
         #: What reached the book of each reference, with what fate: the truth that evidence is compared with.
-        self.calls: list[tuple[float, str, str]] = []
+        self.calls: list[tuple[str, str, str]] = []
         self.refuses: set[str] = set()
         self.refused: set[str] = set()
-        self.flying = 0
+        self.flying: list[Worker] = []
+        #: Documents that were booked with another amount than was sent.
+        self.garbled: set[str] = set()
         self.most_flying = 0
         self.resent = 0
         self.changed: list[str] = []
@@ -151,7 +153,7 @@ class SimWire:
             return book.commit(work.kind, work.action, work.ref, work.payload, once)
 
         def does(fate: Fate) -> Answer:
-            book.calls.append((self.hub.now, work.ref, fate.fault or "ok"))
+            book.calls.append((self.worker.name, work.ref, fate.fault or "ok"))
             trouble = self._trouble(fate)
             if trouble is not None:
                 return trouble
@@ -167,23 +169,27 @@ class SimWire:
             if work.ref in book.refuses or work.key in book.refuses:
                 book.refused.add(work.key)
                 return Answer(400, {}, b"validation")
+            known = book.shown(work.ref)
             made = commit()
+            if fate.fault == "garbled" and once and not known and made.total:
+                made.total += 100
+                book.garbled.add(work.key)
             if fate.fault == "lost_answer":
                 self.hub.sleep(self.worker, self.target.quiet.client_timeout)
                 raise Uncertain("target_lost", "timed out")
             if fate.fault == "down_committed":
-                return Answer(503)
+                return Answer(503 if fate.size < 0.5 else 500)
             if fate.fault == "cut":
                 raise Uncertain("target_unclear", "HTTP 200, answer too long", status=200)
             shown = (made.total or 0) + 1 if fate.fault == "lies" else made.total
             return Answer(200, {"lies": fate.fault}, json.dumps([made.remote, made.ref, made.currency, shown]).encode())
 
-        book.flying += 1
-        book.most_flying = max(book.most_flying, book.flying)
+        book.flying = [one for one in book.flying if not one.dead] + [self.worker]
+        book.most_flying = max(book.most_flying, len(book.flying))
         try:
             return self.hub.cross(self.worker, "wire.put", PUTS, does)
         finally:
-            book.flying -= 1
+            book.flying = [one for one in book.flying if one is not self.worker]
 
     def look(self, name: str, ref: str, consistent: bool) -> tuple[Answer, list[Effect]]:
         """A read by our reference."""

@@ -15,7 +15,7 @@ from tests.simulation.machines import Machines, MachinesPort
 from tests.simulation.model import BusPort, LedgerPort, Queue, QueuesPort, Table, VaultPort
 from tests.simulation.targets import Book, DropBook, DropWire, SimTarget, SimWire
 from tieout import systems
-from tieout.contract import Finds, Target, Wire
+from tieout.contract import Budget, Finds, Target, Wire
 from tieout.core import keys, ledger
 from tieout.core.keys import Key
 from tieout.work import intake, post, probe, steps
@@ -42,6 +42,8 @@ class Setting:
     #: Targets that refuse a document for good: parts of posting keys.
     refuses: tuple[str, ...] = ()
     ack_delay: float = 120.0
+    #: Calls that the ERP takes at once.
+    budget: int = 5
     jitter: Callable[[], float] = field(default=lambda: 0.5)
 
 
@@ -76,6 +78,7 @@ class World:
                 reads_back=name == "netsuite" and one.reads_back,
             )  # fmt: skip
             made[name].book.refuses = set(one.refuses)
+        made["netsuite"].budget = Budget(concurrency=one.budget)
         self.targets: dict[str, Any] = made | {"legacy": _REAL["legacy"]}
         self.drop = DropBook(self.hub, "legacy:acme")
         self.drop.delay = one.ack_delay
