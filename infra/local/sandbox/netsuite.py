@@ -228,14 +228,10 @@ class NetSuite(System):
 
     def find(self, kind: str, external_id: str) -> Record | None:
         """The record of a type that carries an external id."""
-        return next(
-            (r for r in self.records.values() if r.type == kind and r.external_id == external_id), None
-        )
+        return next((r for r in self.records.values() if r.type == kind and r.external_id == external_id), None)
 
     def _at(self, kind: str, ident: str) -> Record:
-        record = (
-            self.find(kind, ident.removeprefix("eid:")) if ident.startswith("eid:") else self.records.get(ident)
-        )
+        record = self.find(kind, ident.removeprefix("eid:")) if ident.startswith("eid:") else self.records.get(ident)
         if record is None or record.type != kind:
             text = "The record instance does not exist. Provide a valid record instance ID."
             raise Refused(text, "NONEXISTENT_ID", status=404)

@@ -32,12 +32,9 @@ CUSTOMER: dict[str, str] = {
         "printTransactions sendEmail shipComplete syncPartnerTeams syncSalesTeams taxExempt taxable"
     ),
     "date": (
-        "acquisitionDate endDate firstOrderDate firstSaleDate lastOrderDate lastSaleDate openingBalanceDate "
-        "startDate"
+        "acquisitionDate endDate firstOrderDate firstSaleDate lastOrderDate lastSaleDate openingBalanceDate startDate"
     ),
-    "integer": (
-        "consolDaysOverdue daysOverdue reminderDays"
-    ),
+    "integer": ("consolDaysOverdue daysOverdue reminderDays"),
     "reference": (
         "accessRole billingRateCard billingSchedule buyingReason buyingTimeFrame campaignCategory "
         "campaignEvent category contact currency customForm defaultBankAccount drAccount entityStatus "
@@ -85,9 +82,7 @@ INVOICE: dict[str, str] = {
         "salesRep shipAddressList shipMethod shippingTaxCode subsidiary taxItem terms groupedTo nextApprover "
         "opportunity salesChannel sourceWebSite"
     ),
-    "integer": (
-        "number"
-    ),
+    "integer": ("number"),
 }
 
 CREDIT_MEMO: dict[str, str] = {
@@ -118,8 +113,7 @@ CREDIT_MEMO: dict[str, str] = {
         "toBePrinted tranIsVsoeBundle autoApply"
     ),
     "date": (
-        "discountDate dueDate endDate prevDate salesEffectiveDate shipDate startDate taxPointDate tranDate "
-        "asOfDate"
+        "discountDate dueDate endDate prevDate salesEffectiveDate shipDate startDate taxPointDate tranDate asOfDate"
     ),
     "reference": (
         "account billAddressList billingAccount class couponCode createdFrom currency customForm "
@@ -127,15 +121,12 @@ CREDIT_MEMO: dict[str, str] = {
         "location messageSel nexus partner postingPeriod primaryBookBaseCurrency promoCode salesGroup "
         "salesRep shipAddressList shipMethod shippingTaxCode subsidiary taxItem terms"
     ),
-    "integer": (
-        "number"
-    ),
+    "integer": ("number"),
 }
 
 CUSTOMER_PAYMENT: dict[str, str] = {
     "other": (
-        "links handlingMode paymentOperation status undepFunds apply credit deposit accountingBookDetail "
-        "appliedRules"
+        "links handlingMode paymentOperation status undepFunds apply credit deposit accountingBookDetail appliedRules"
     ),
     "string": (
         "cardSwipe checkNumber debitKsn debitPinBlock deletionReasonMemo dynamicDescriptor externalId id "
@@ -146,12 +137,8 @@ CUSTOMER_PAYMENT: dict[str, str] = {
         "applied balance consolidateBalance exchangeRate payment paymentInstrumentLimit pending "
         "refundedAmountTotalBox total unapplied"
     ),
-    "boolean": (
-        "autoApply cleared excludeFromGLNumbering toBeEmailed"
-    ),
-    "date": (
-        "clearedDate prevDate tranDate"
-    ),
+    "boolean": ("autoApply cleared excludeFromGLNumbering toBeEmailed"),
+    "date": ("clearedDate prevDate tranDate"),
     "reference": (
         "account arAcct cardholderAuthentication class currency customForm customer "
         "customerPaymentAuthorization deletionReason department location nexus paymentOption "
@@ -183,12 +170,8 @@ ITEM_LINE: dict[str, str] = {
         "isTaxable itemIsFulfilled linked marginal printItems processedByRevCommit vsoeDelivered "
         "vsoeIsEstimate"
     ),
-    "integer": (
-        "line orderLine revRecTermInMonths shipGroup uniqueKey"
-    ),
-    "date": (
-        "expirationDate revRecEndDate revRecStartDate"
-    ),
+    "integer": ("line orderLine revRecTermInMonths shipGroup uniqueKey"),
+    "date": ("expirationDate revRecEndDate revRecStartDate"),
     "reference": (
         "account catchUpPeriod chargeType class department item job location orderDoc price revRecSchedule "
         "shipAddress shipMethod subscription subscriptionLine subsidiary taxCode"
@@ -196,27 +179,13 @@ ITEM_LINE: dict[str, str] = {
 }
 
 APPLY_LINE: dict[str, str] = {
-    "other": (
-        "links"
-    ),
-    "number": (
-        "amount due total"
-    ),
-    "string": (
-        "createdFrom currency jobName refName refNum type"
-    ),
-    "integer": (
-        "job line"
-    ),
-    "boolean": (
-        "apply"
-    ),
-    "date": (
-        "applyDate"
-    ),
-    "reference": (
-        "doc"
-    ),
+    "other": ("links"),
+    "number": ("amount due total"),
+    "string": ("createdFrom currency jobName refName refNum type"),
+    "integer": ("job line"),
+    "boolean": ("apply"),
+    "date": ("applyDate"),
+    "reference": ("doc"),
 }
 
 RECORDS: dict[str, dict[str, str]] = {

@@ -168,9 +168,7 @@ class Salesforce(System):
                 raise Refused(403, "REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded.")
             return self._data(request, parts).with_headers(usage)
         except Refused as refused:
-            return refused.reply().with_headers(
-                ("Sforce-Limit-Info", f"api-usage={self.calls}/{self.allowance}")
-            )
+            return refused.reply().with_headers(("Sforce-Limit-Info", f"api-usage={self.calls}/{self.allowance}"))
         except ValueError as error:
             return Refused(400, "JSON_PARSER_ERROR", str(error)).reply()
 
@@ -309,9 +307,7 @@ class Salesforce(System):
             rows = list(self.rows[select.table].values())
             for where in select.where:
                 rows = [
-                    row
-                    for row in rows
-                    if matches({where.column: self._value(select.table, row, where.column)}, where)
+                    row for row in rows if matches({where.column: self._value(select.table, row, where.column)}, where)
                 ]
         except (ValueError, ArithmeticError) as error:
             raise Refused(400, "MALFORMED_QUERY", str(error)) from None

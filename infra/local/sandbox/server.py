@@ -93,9 +93,7 @@ class Sandboxes:
             system.base_url = origin + system.prefix
         self._stopping.clear()
         # the server looks every few milliseconds whether it shall stop, so that stopping takes no time
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.01,), name="sandboxes", daemon=True
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), name="sandboxes", daemon=True)
         self._thread.start()
         return {f"{system.name}/{system.account}": system.base_url for system in self.systems} | {"": origin}
 
@@ -188,9 +186,7 @@ class Sandboxes:
             return reply
         finally:
             kind = fault.kind if fault else ""
-            self.log.append(
-                Call(self.clock(), system.name, system.account, request.method, request.path, status, kind)
-            )
+            self.log.append(Call(self.clock(), system.name, system.account, request.method, request.path, status, kind))
 
     def _around(self, system: System, request: Request, fault: Fault | None) -> Reply:
         """One call, with what a fault makes of it."""

@@ -106,9 +106,7 @@ class Stripe(System):
     def _seed_catalogue(self) -> None:
         created = self.epoch()
         for ident, name, percentage, state in TAX_RATES[self.country]:
-            self.tables["tax_rates"][ident] = objects.tax_rate(
-                ident, created, name, percentage, self.country, state
-            )
+            self.tables["tax_rates"][ident] = objects.tax_rate(ident, created, name, percentage, self.country, state)
         for ident, name, sku, key, amount in PRODUCTS:
             price = f"price_{ident.removeprefix('prod_')}_{self.currency}"
             self.tables["products"][ident] = objects.product(ident, created, name, sku)
@@ -268,7 +266,7 @@ class Stripe(System):
                 rows = [row for row in rows if str(row.get(name)).lower() == str(form[name]).lower()]
         if "lookup_keys" in form:
             rows = [row for row in rows if row.get("lookup_key") in form["lookup_keys"]]
-        for bound, limit in (form["created"].items() if isinstance(form.get("created"), dict) else ()):
+        for bound, limit in form["created"].items() if isinstance(form.get("created"), dict) else ():
             rows = [row for row in rows if _within(row["created"], bound, int(limit))]
         return self._page(f"/v1/{table}", rows, form)
 
@@ -498,9 +496,7 @@ class Stripe(System):
                 raise ValueError(f"invoice {invoice} ({row['status']}) cannot be credited by {net}")
             lines = self._credit_lines(row, row["subtotal"] if net is None else net)
             paid = row["status"] == "paid"
-            note = objects.credit_note(
-                self.ids.next("cn_1", 23), self.epoch(), row, lines, _summed(lines), paid
-            )
+            note = objects.credit_note(self.ids.next("cn_1", 23), self.epoch(), row, lines, _summed(lines), paid)
             count = sum(1 for other in self.tables["credit_notes"].values() if other["invoice"] == invoice) + 1
             note |= {"number": f"{row['number']}-CN-{count:02d}", "reason": reason, "metadata": dict(metadata or {})}
             if not paid and note["total"] > row["amount_remaining"]:
@@ -606,9 +602,7 @@ class Stripe(System):
 
     def _entry(self, ref: str, kind: str, ident: str, currency: str, total: int, status: str,
                parent: str = "") -> Entry:  # fmt: skip
-        return Entry(
-            self.name, self.account, ref, kind, ident, currency.upper(), total, self.entity, status, parent
-        )
+        return Entry(self.name, self.account, ref, kind, ident, currency.upper(), total, self.entity, status, parent)
 
 
 def _reference(row: Json) -> str:
@@ -642,7 +636,7 @@ def _merge_metadata(row: Json, form: Json) -> None:
     given = form.get("metadata")
     if given == "":
         row["metadata"] = {}
-    for name, value in (given.items() if isinstance(given, dict) else ()):
+    for name, value in given.items() if isinstance(given, dict) else ():
         if len(name) > 40 or len(value) > 500:
             raise invalid(f"Metadata {name[:40]} is too long.", "", f"metadata[{name}]")
         if value == "":

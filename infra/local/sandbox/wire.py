@@ -168,7 +168,7 @@ class _Parser:
         while place < len(text.rstrip()):
             match = WORD.match(text, place)
             if match is None or match.end() == place:
-                raise ValueError(f"unexpected {text[place:place + 20]!r}")
+                raise ValueError(f"unexpected {text[place : place + 20]!r}")
             self.tokens.append((str(match.lastgroup), match.group(str(match.lastgroup))))
             place = match.end()
         self.at = 0

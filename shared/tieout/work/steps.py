@@ -149,7 +149,9 @@ def _join(made: make.Made, token: str, ports: Ports) -> None:
     for _ in range(TRIES):
         item = ports.ledger.read([made.put.key]).get(made.put.key)
         if item is None:
-            raise NeedsHuman("step_failed", step=made.put.item["step"], flow=made.put.item["flow"], said="refused twice")
+            raise NeedsHuman(
+                "step_failed", step=made.put.item["step"], flow=made.put.item["flow"], said="refused twice"
+            )
         again = ledger.due(item["pk"], ports.now() + ANSWER_AGAIN) if item["state"] in ledger.TERMINAL else {}
         seen = {"state": item["state"], "tail": item["tail"]}
         try:

@@ -61,9 +61,7 @@ def test_a_hanging_call_does_not_keep_the_sandboxes_from_stopping(clock: StillCl
     assert time.monotonic() - began < 5
 
 
-def test_a_late_commit_lands_when_its_time_comes(
-    sandboxes: Sandboxes, stripe: httpx.Client, clock: StillClock
-) -> None:
+def test_a_late_commit_lands_when_its_time_comes(sandboxes: Sandboxes, stripe: httpx.Client, clock: StillClock) -> None:
     sandboxes.faults.add(Fault("late_commit", CREATE, args={"seconds": 90}))
     with pytest.raises(httpx.RemoteProtocolError):
         create(stripe)
@@ -145,9 +143,7 @@ def test_salesforce_says_yes_and_means_no(sandboxes: Sandboxes, salesforce: http
     assert sandboxes.salesforce.statuses() == []
 
 
-def test_a_stale_token_is_stale_for_everybody_until_a_new_one(
-    sandboxes: Sandboxes, netsuite: httpx.Client
-) -> None:
+def test_a_stale_token_is_stale_for_everybody_until_a_new_one(sandboxes: Sandboxes, netsuite: httpx.Client) -> None:
     sandboxes.faults.add(Fault("stale_token", "PUT /netsuite"))
     assert netsuite.put(f"{V1}/customer/eid:C-1", json=CUSTOMER).status_code == 401
     assert netsuite.get(f"{V1}/customer").status_code == 401

@@ -321,9 +321,7 @@ def test_an_invoice_becomes_a_payment_or_a_credit_memo_by_transform(ready: httpx
     assert ready.post(f"{url}/customerPayment", json={"externalId": "TIE-P1"}).status_code == 400
 
 
-def test_a_voided_invoice_shows_nothing_and_its_book_entry_says_so(
-    ready: httpx.Client, sandboxes: Sandboxes
-) -> None:
+def test_a_voided_invoice_shows_nothing_and_its_book_entry_says_so(ready: httpx.Client, sandboxes: Sandboxes) -> None:
     put(ready, "invoice/eid:TIE-1", invoice())
     assert ready.patch(f"{V1}/invoice/eid:TIE-1", json={"status": {"id": "V"}}).status_code == 204
     shown = ready.get(f"{V1}/invoice/eid:TIE-1").json()
@@ -390,9 +388,7 @@ def test_suiteql_wants_prefer_transient(ready: httpx.Client) -> None:
 # --- the account as a whole -------------------------------------------------------------------------------------
 
 
-def test_too_many_calls_at_once_are_blocked_for_the_whole_account(
-    ready: httpx.Client, sandboxes: Sandboxes
-) -> None:
+def test_too_many_calls_at_once_are_blocked_for_the_whole_account(ready: httpx.Client, sandboxes: Sandboxes) -> None:
     sandboxes.netsuite.limit = 2
     sandboxes.faults.add(Fault("slow", "GET /netsuite", times=2, args={"seconds": 5}))
     slow = [threading.Thread(target=ready.get, args=(f"{V1}/invoice",)) for _ in range(2)]
@@ -410,9 +406,7 @@ def test_too_many_calls_at_once_are_blocked_for_the_whole_account(
     assert ready.get(f"{V1}/customer").status_code == 200
 
 
-def test_the_same_upsert_twenty_times_at_once_makes_one_record(
-    ready: httpx.Client, sandboxes: Sandboxes
-) -> None:
+def test_the_same_upsert_twenty_times_at_once_makes_one_record(ready: httpx.Client, sandboxes: Sandboxes) -> None:
     sandboxes.netsuite.limit = 100
     threads = [
         threading.Thread(target=put, args=(ready, "invoice/eid:TIE-1?replace=item", invoice())) for _ in range(20)

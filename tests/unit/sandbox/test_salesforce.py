@@ -155,9 +155,7 @@ def test_soql_refuses_what_it_does_not_understand(salesforce: httpx.Client, quer
     assert error(soql(salesforce, query)) == (400, code)
 
 
-def test_a_won_opportunity_calls_out_with_a_signature(
-    sandboxes: Sandboxes, inbox: Inbox, clock: StillClock
-) -> None:
+def test_a_won_opportunity_calls_out_with_a_signature(sandboxes: Sandboxes, inbox: Inbox, clock: StillClock) -> None:
     org = sandboxes.salesforce
     account = org.add_account("Contoso", "ap@contoso.example", terms="NET60")
     lines = [Product("PRO", 100, "120.00"), Product("SEAT", 3, "25.50")]

@@ -115,9 +115,7 @@ def test_search_does_not_see_what_was_just_written(stripe: httpx.Client, clock: 
     assert [row["id"] for row in stripe.get("/v1/customers/search", params=query).json()["data"]] == [ident]
 
 
-def test_the_same_key_again_gets_the_same_answer_and_makes_nothing(
-    sandboxes: Sandboxes, stripe: httpx.Client
-) -> None:
+def test_the_same_key_again_gets_the_same_answer_and_makes_nothing(sandboxes: Sandboxes, stripe: httpx.Client) -> None:
     headers, form = {"Idempotency-Key": "k1"}, {"email": "a@b.example"}
     first = stripe.post("/v1/customers", data=form, headers=headers)
     again = stripe.post("/v1/customers", data=form, headers=headers)
@@ -283,9 +281,7 @@ def test_the_signature_is_the_vendors_own() -> None:
     assert hmac_hex(known["secret"], message) in json.dumps(known)
 
 
-def test_an_event_is_sent_again_until_it_is_accepted(
-    sandboxes: Sandboxes, inbox: Inbox, clock: StillClock
-) -> None:
+def test_an_event_is_sent_again_until_it_is_accepted(sandboxes: Sandboxes, inbox: Inbox, clock: StillClock) -> None:
     inbox.answers = [500, 503, 202]
     bill(sandboxes, when=When(hold=True))
     sandboxes.stripe["acct_us"].send(sandboxes.stripe["acct_us"].events("invoice.finalized")[0]["id"])
