@@ -42,12 +42,16 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from tieout.core import documents
 from tieout.core.documents import Document
+from tieout.core.documents.kinds import invalid
 from tieout.core.lookup import GIVEN, VALUE, View
 from tieout.core.mapping_rules import ORIGIN_FIELDS, ROOTS, VERBS, Origin, Reader, flatten, object_paths, paths_of
 from tieout.core.mapping_source import Built, Lineage, Writer
 from tieout.core.nodes import Check, Node
+from tieout.core.verdicts import NeedsHuman
 
 __all__ = ["ROOTS", "VERBS", "CompiledMapping", "FieldRule", "Lineage", "Origin", "compile_mapping"]
 
@@ -100,10 +104,24 @@ class CompiledMapping:
         return self.built.plain(scope, view)
 
     def document(self, scope: Mapping[str, Any], view: View) -> Document:
-        """The document that this mapping makes of a scope with ``object`` and ``origin``."""
+        """The document that this mapping makes of a scope with ``object`` and ``origin``.
+
+        What a function trips over in a stranger's object (a member that is missing, or of another type) is
+        ``wrong_shape``: one event becomes a case, and the batch that it came in goes on.
+        """
         if self.kind is None:
             raise TypeError(f"mapping {self.name} makes a payload, not a document")
-        return self._to_document(self.built.plain(scope, view), scope)
+        try:
+            fields = self.built.plain(scope, view)
+        except ValidationError as error:
+            raise invalid(self.kind, error) from None
+        except (ArithmeticError, AttributeError, LookupError, TypeError) as error:
+            what = str(error.args[0])[:80] if isinstance(error, KeyError) and error.args else "member of that type"
+            source = getattr(scope.get("origin"), "source", "")
+            raise NeedsHuman(
+                "wrong_shape", f"{self.name}: {error!r}"[:200], source=source, reason=f"no usable {what}"
+            ) from error
+        return self._to_document(fields, scope)
 
     def lineage(self, scope: Mapping[str, Any], view: View) -> tuple[Lineage, ...]:
         """For each output field, in order: rule, inputs, row and value."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -233,3 +234,38 @@ def test_a_delivery_that_breaks_the_code_does_not_take_its_batch_with_it(
         messages.append(Message(f"m{number}", envelope))
     assert intake.intake(messages, on.world.ports()) == ["m1"]
     assert [item["event_id"] for item in events(on)] == ["evt_2"]
+
+
+def test_a_field_that_nobody_knows_is_noted_by_its_path_and_changes_nothing_else(on: Stage) -> None:
+    plain = on.event("invoice.finalized", id="in_1")
+    on.take(plain)
+    before = on.one("invoice")
+    with stage() as other:
+        strange = on.event("invoice.finalized", id="in_1") | {"brand_new": "s3cret"}
+        about = strange["data"]["object"]
+        about["lines"]["data"][0]["loyalty"] = {"points": "s3cret"}
+        about["metadata"]["anything"] = "the customer's own"
+        other.take(strange)
+        (event,) = events(other)
+        assert event["state"] == ledger.MADE
+        assert event["drift"] == ["event.brand_new", "object.lines.data[].loyalty"]
+        assert "s3cret" not in json.dumps(event, default=str)
+        assert other.one("invoice")["fingerprint"] == before["fingerprint"]
+    assert "drift" not in events(on)[0]
+
+
+def test_a_member_that_is_missing_deep_inside_makes_a_case_and_no_crash(on: Stage) -> None:
+    event = on.event("invoice.finalized", id="in_1")
+    del event["data"]["object"]["lines"]["data"][0]["amount"]
+    on.take(event)
+    assert [(item["state"], item["code"]) for item in events(on)] == [(ledger.CASE, "wrong_shape")]
+
+
+def test_an_event_of_several_is_known_again_in_other_company() -> None:
+    first, second = {"eventId": 1, "attemptNumber": 0}, {"eventId": 2}
+    when = datetime(2026, 11, 20, tzinfo=UTC)
+    prints = set()
+    for body, alone in (([first], first), ([second, {**first, "attemptNumber": 3}], {**first, "attemptNumber": 3})):
+        arrival = intake.Arrival(Message("m", {}), "hubspot", "1", "d", "", json.dumps(body).encode())
+        prints.add(intake._fingerprint(arrival, Read("e", "deal.creation", "o", alone, when, alone=alone)))
+    assert len(prints) == 1

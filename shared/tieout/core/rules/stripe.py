@@ -22,6 +22,13 @@ from tieout.core.verdicts import Ignore, NeedsHuman
 UNTAXED: Final = "none"
 """The tax code of a line on which no tax was charged: a row of its own in the tax code table, never a default."""
 
+INTERVALS: Final[Mapping[tuple[Any, Any], str]] = {
+    ("month", 1): "month",
+    ("month", 3): "quarter",
+    ("month", 12): "year",
+    ("year", 1): "year",
+}
+
 
 @rule
 def stripe_id(reference: str | Mapping[str, Any]) -> str | None:
@@ -232,6 +239,35 @@ def stripe_quantity(quantity: Decimal) -> int:
 def stripe_canonical(document: Mapping[str, Any], source: str, account: str) -> str:
     """The customer's one identity: as onboarding wrote it into the metadata, else made from Stripe's id."""
     return stripe_metadata(document, "canonical_id") or keys.object_id(source, account, str(document["id"]))
+
+
+@rule
+def stripe_customer_identity(customer: str | Mapping[str, Any], source: str, account: str) -> str | None:
+    """The customer's identity made from Stripe's id, whether the customer was expanded or not."""
+    found = stripe_id(customer)
+    return keys.object_id(source, account, found) if found else None
+
+
+@rule
+def stripe_items(subscription: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The items of a subscription, all of them: a list that was cut is refused."""
+    return stripe_lines({"lines": subscription.get("items")})
+
+
+@rule
+def stripe_interval(subscription: Mapping[str, Any]) -> str:
+    """How often a subscription bills: by its first item's price (Stripe lets no items differ)."""
+    every = _at(stripe_items(subscription)[0], "price", "recurring") if stripe_items(subscription) else None
+    spelled = (_at(every, "interval"), _at(every, "interval_count"))
+    if spelled not in INTERVALS:
+        raise NeedsHuman("document_invalid", f"every {spelled}", kind="subscription", where="interval")
+    return INTERVALS[spelled]
+
+
+@rule
+def stripe_refund_state(status: str) -> str:
+    """Whether the money of a refund has moved; one that needs somebody's action is pending."""
+    return "pending" if status == "requires_action" else status
 
 
 def _issued(document: Mapping[str, Any]) -> int | None:
