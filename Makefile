@@ -2,12 +2,15 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo test check bench generate accept build clean lock format \
+.PHONY: help run demo test simulate mutants check bench generate accept build clean lock format \
 	check-code check-types check-imports check-template check-fresh check-meta
 
 PYTHON ?= python3
 STORY ?=
 WORKERS ?= 2
+JOBS ?= 2
+SEEDS ?= 20000
+DEPTH ?= 2
 ARGS ?=
 
 BIN := .venv/bin
@@ -29,6 +32,13 @@ demo: .venv/.ready ## the same without a desk at the end: exits 0 only if everyt
 
 test: .venv/.ready ## every test; ARGS="-k lane tests/unit" picks some
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+simulate: .venv/.ready ## every schedule of a few faults, then 20,000 seeded histories; SEEDS=1000 for fewer, JOBS=2
+	$(BIN)/python -m tests.simulation exhaustive --jobs $(JOBS) --depth $(DEPTH)
+	$(BIN)/python -m tests.simulation run --jobs $(JOBS) --seeds $(SEEDS) $(ARGS)
+
+mutants: .venv/.ready ## hunts each kept reliability bug with the simulation; SEEDS=400 for a short hunt
+	$(BIN)/python -m tests.simulation.mutants --jobs $(JOBS) --seeds $(SEEDS) $(ARGS)
 
 check: check-code check-types check-imports check-template check-fresh check-meta ## lint, types, import law, template, derived files, house rules
 	@echo "check: all clean"

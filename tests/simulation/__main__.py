@@ -1,8 +1,8 @@
 """The simulation as a command: ``python -m tests.simulation run | replay | exhaustive``.
 
 ``run`` plays seeds on several processes and prints histories, violations, the 95 % bound, how often each (boundary,
-fault) pair was struck, and whether one in a hundred seeds gives the same trace in another process. ``replay`` prints the
-trace of one seed, shrunk to the fewest faults that still break something.
+fault) pair was struck, and whether one in a hundred seeds gives the same trace in another process. ``replay`` prints
+the trace of one seed, shrunk to the fewest faults that still break something.
 """
 
 from __future__ import annotations
@@ -112,7 +112,10 @@ def _same(told: dict[int, str]) -> bool:
     """Whether the sampled seeds give another trace in another process with another hash seed."""
     if not told:
         return False
-    code = "import json, sys; from tests.simulation.__main__ import digests; print(json.dumps(digests(json.loads(sys.argv[1]))))"
+    code = (
+        "import json, sys; from tests.simulation.__main__ import digests; "
+        "print(json.dumps(digests(json.loads(sys.argv[1]))))"
+    )
     env = {**os.environ, "PYTHONHASHSEED": "4711"}
     asked = json.dumps(sorted(told))
     out = subprocess.run([sys.executable, "-c", code, asked], capture_output=True, text=True, check=True, env=env)

@@ -1,8 +1,8 @@
 """Pure functions of the product remembered by their inputs, so that a history costs milliseconds.
 
-Only what is a pure function of bytes is remembered (reading an event, mapping it to a document, its fingerprint, loading
-a stored document); everything that decides anything runs each time. The events of all histories come from one small
-pool, so that nearly every question was asked before.
+Only what is a pure function of bytes is remembered (reading an event, mapping it to a document, its fingerprint, what
+is new in it, loading a stored document); everything that decides anything runs each time. The events of all histories
+come from one small pool, so that nearly every question was asked before.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from tests.simulation.targets import Effect
@@ -42,7 +43,9 @@ def unrest(world: World) -> str:
 def state(world: World) -> dict[str, str]:
     """What a replay must not change."""
     found = {f"book {name}": str(len(book.effects)) for name, book in world.books.items()}
-    found |= {item["key"]: "waiting" if item["state"] in ("NEW", "HELD") else item["state"] for item in world.postings()}
+    found |= {
+        item["key"]: "waiting" if item["state"] in ("NEW", "HELD") else item["state"] for item in world.postings()
+    }
     return found
 
 
@@ -148,7 +151,7 @@ def _order(world: World) -> list[str]:
         at = {item["key"]: first.get((item["ref"], item["kind"])) for item in rows}
         # An invoice is logically first in its lane: what waits for it stands aside.
         rows.sort(key=lambda item: not (item["kind"] == "invoice" and item["action"] == "create"))
-        for before, after in zip(rows, rows[1:], strict=False):
+        for before, after in pairwise(rows):
             early, late = at[before["key"]], at[after["key"]]
             if late is not None and (early is None or late < early):
                 found.append(f"I4 {after['key']} took effect before {before['key']}")
@@ -230,9 +233,12 @@ def _fencing(world: World) -> list[str]:
             at = _seconds(line["at"])
             if line["to"] == "SENDING":
                 owner, since = line["by"], at
-            elif line["from"] == "SENDING" and line["by"] != owner:
-                if line["to"] != "IN_DOUBT" or at < since + margin - 2 * world.setting.skew:
-                    found.append(f"I7 {item['key']}: {line['by']} wrote {line['to']} over {owner}'s claim")
+            elif (
+                line["from"] == "SENDING"
+                and line["by"] != owner
+                and (line["to"] != "IN_DOUBT" or at < since + margin - 2 * world.setting.skew)
+            ):
+                found.append(f"I7 {item['key']}: {line['by']} wrote {line['to']} over {owner}'s claim")
     return found
 
 
@@ -262,7 +268,9 @@ def _waiting(world: World) -> list[str]:
 def _leases(world: World, name: str, leases: Mapping[str, str]) -> list[str]:
     now = world.hub.moment().timestamp()
     limit = 80 + 2 * world.setting.skew
-    return [f"I12 {name}: {who} holds a slot for ever" for who, until in leases.items() if _seconds(until) > now + limit]
+    return [
+        f"I12 {name}: {who} holds a slot for ever" for who, until in leases.items() if _seconds(until) > now + limit
+    ]
 
 
 def _events(world: World) -> list[str]:
@@ -305,7 +313,9 @@ def _runs(world: World) -> list[str]:
 
 def _told(world: World) -> list[str]:
     """Of every accepted document the CRM says so, and says it last."""
-    accepted = {(item["kind"], item["source_id"]) for item in world.postings() if item["state"] == "POSTED" and "tell" in item}
+    accepted = {
+        (item["kind"], item["source_id"]) for item in world.postings() if item["state"] == "POSTED" and "tell" in item
+    }
     unsure = {(item["kind"], item["source_id"]) for item in world.postings() if item["state"] != "POSTED"}
     shown = [one for one in world.books["salesforce:acme"].effects if one.live and b'"accepted"' in one.payload]
     if len(shown) < len(accepted - unsure):

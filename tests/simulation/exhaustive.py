@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tests.simulation import check, events
-from tests.simulation.hub import Fate
 from tests.simulation.history import PATIENCE
+from tests.simulation.hub import Fate
 from tests.simulation.world import Setting, World, targets_of
 from tieout.contract import Finds
 from tieout.core.keys import Key

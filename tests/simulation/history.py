@@ -106,7 +106,9 @@ def plan(seed: int, focus: tuple[str, str] | None = None, without: frozenset[int
     jitter = random.Random(f"jitter {seed}")
     onboard = focus is not None and _of_steps(focus[0])
     # A file target keeps no reference unique, so that its place is the regime whose delays are the declared ones.
-    arrivals = _arrivals(rng, until, onboard=onboard, german=not hostile and (".drop." in str(focus) or rng.random() < 0.3))
+    arrivals = _arrivals(
+        rng, until, onboard=onboard, german=not hostile and (".drop." in str(focus) or rng.random() < 0.3)
+    )
     refuses: tuple[str, ...] = ()
     if not hostile and rng.random() < 0.12:
         refuses = (_key(rng.choice([event for _, event in arrivals])),)
@@ -114,8 +116,8 @@ def plan(seed: int, focus: tuple[str, str] | None = None, without: frozenset[int
         hostile=hostile, erp=Finds.UNIQUE if hostile else rng.choice((Finds.UNIQUE, Finds.SEARCHABLE, Finds.LAGGING)),
         reads_back=rng.random() < 0.5, concurrency=rng.choice((2, 3, 4)), batch=rng.choice((1, 3, 10)),
         most_receives=1 if dead or rng.random() < 0.03 else 5, skew=skew,
-        index_lag=rng.choice((0.0, 0.0, 1.0, 30.0)), refuses=refuses, ack_delay=rng.choice((20.0, 120.0, 900.0)), budget=rng.choice((1, 2, 5)),
-        jitter=jitter.random,
+        index_lag=rng.choice((0.0, 0.0, 1.0, 30.0)), refuses=refuses, ack_delay=rng.choice((20.0, 120.0, 900.0)),
+        budget=rng.choice((1, 2, 5)), jitter=jitter.random,
     )  # fmt: skip
     swarm = Swarm(
         random.Random(f"fates {seed}"), rate, excluded, until, slow=rng.choice((0.0, 0.5, 8.0)),
@@ -159,9 +161,9 @@ def _arrivals(rng: random.Random, until: float, *, onboard: bool, german: bool) 
 
 
 ALL_KINDS: Final = frozenset({
-    "crash_before", "crash_after", "stall_before", "stall_after", "throttled", "contended", "retried", "lost", "partial",
-    "unreachable", "lost_request", "lost_answer", "late", "crash_late", "busy", "down", "down_committed", "cut", "lies", "garbled",
-    "twice", "delayed", "delete_lost", "missed",
+    "crash_before", "crash_after", "stall_before", "stall_after", "throttled", "contended", "retried", "lost",
+    "partial", "unreachable", "lost_request", "lost_answer", "late", "crash_late", "busy", "down", "down_committed",
+    "cut", "lies", "garbled", "twice", "delayed", "delete_lost", "missed",
 })  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def _m(name: str, *edits: tuple[str, str, str], argued: str = "") -> Mutant:
 
 
 L, P, B, W = "tieout.core.ledger", "tieout.work.post", "tieout.work.book", "tieout.work.probe"
-LANES, I, S, C, K = (
+LANES, IN, S, C, K = (
     "tieout.core.lanes", "tieout.work.intake", "tieout.work.steps", "tieout.work.commit", "tieout.work.make",
 )  # fmt: skip
 WHEN: Final = 'when={"state": item["state"], "epoch": item["epoch"], "tail": item["tail"]},'
@@ -93,7 +93,7 @@ MUTANTS: Final[Sequence[Mutant]] = (
     _m("a final posting stays due", (L, '"lease", "due", "due_shard", "code"', '"lease", "code"')),
     _m("looking again brings back a due time", (P, 'add={"looks": 1},\n        when={"state": item["state"], "tail": item["tail"]},', 'add={"looks": 1},'),
        (W, 'when={"state": item["state"], "tail": item["tail"]} if "tail" in item else {},', "when={},")),
-    _m("a run is not due until its machine has it", (I, "**ledger.due(key.pk, origin.now + START_AGAIN),", "")),
+    _m("a run is not due until its machine has it", (IN, "**ledger.due(key.pk, origin.now + START_AGAIN),", "")),
     _m("a terminal posting's answer is not owed", (B, "due_at = now + ANSWER_AGAIN", "due_at = None")),
     _m("a dead letter of the inbox is dropped", (W, "elif intake_verb.intake([message], ports):", "elif False and intake_verb.intake([message], ports):")),
     # --- lanes
@@ -107,13 +107,13 @@ MUTANTS: Final[Sequence[Mutant]] = (
     _m("a posting comes back to its lane apart from its move", (W, BOOKED,
        'for one in back(batch.view):\n        batch.ports.ledger.write([one])\n    ' + BOOKED.replace(", extra=back", ""))),
     _m("a parent is not waited for", ("tieout.core.gates", "(residency, lane, parent, period, breaker)", "(residency, lane, period, breaker)")),
-    _m("a posting does not join its lane", (I, "if made.join:\n            writes.append", "if False:\n            writes.append")),
+    _m("a posting does not join its lane", (IN, "if made.join:\n            writes.append", "if False:\n            writes.append")),
     # --- intake and identity
-    _m("the event's key is the message's", (I, "key = keys.event(arrival.source, arrival.account, taken.event_id)", "key = keys.event(arrival.source, arrival.account, arrival.message.id)")),
+    _m("the event's key is the message's", (IN, "key = keys.event(arrival.source, arrival.account, taken.event_id)", "key = keys.event(arrival.source, arrival.account, arrival.message.id)")),
     _m("the posting's key holds the event", (K, "who = identity(doc)\n    version", 'who = identity(doc) + ("." + keys.part(origin.event) if doc.kind == "invoice" else "")\n    version')),
     _m("the reference leaves out the action", (K, "system.reference.of(key if offered.once else", "system.reference.of(who if offered.once else")),
-    _m("the event is written before its postings", (I, "            ports.ledger.write(writes)\n        except Refused as refusal:", "            ports.ledger.write(writes[:1])\n            ports.ledger.write(writes[1:] or writes[:0] or [__import__('tieout.core.writes', fromlist=['Check']).Check(key, {})])\n        except Refused as refusal:")),
-    _m("a failed delivery is acknowledged", (I, "            failed.append(arrival.message.id)\n    ports.queues.send", "            pass\n    ports.queues.send")),
+    _m("the event is written before its postings", (IN, "            ports.ledger.write(writes)\n        except Refused as refusal:", "            ports.ledger.write(writes[:1])\n            ports.ledger.write(writes[1:] or writes[:0] or [__import__('tieout.core.writes', fromlist=['Check']).Check(key, {})])\n        except Refused as refusal:")),
+    _m("a failed delivery is acknowledged", (IN, "            failed.append(arrival.message.id)\n    ports.queues.send", "            pass\n    ports.queues.send")),
     _m("the generation counts what was made", (S, 'generation = run["run"] - 1\n', 'generation = run["run"] - 1 + len(run.get("done", []))\n')),
     # --- money, history, status
     _m("float money", (K, '"total": amount.minor}', '"total": amount.minor / 1}')),
@@ -212,7 +212,9 @@ def main() -> int:
             survivors += [mutant] if said == "survived" else []
             stale += [mutant] if "STALE" in said or "Traceback" in said or said == "nothing" else []
     killed = len(chosen) - len(survivors) - len(stale)
-    print(f"{killed} of {len(chosen)} mutants killed; survived {[m.name for m in survivors]}, stale {[m.name for m in stale]}")
+    print(
+        f"{killed} of {len(chosen)} mutants killed; survived {[m.name for m in survivors]}, stale {[m.name for m in stale]}"
+    )
     enough = killed >= 0.95 * len(chosen) and all(mutant.argued for mutant in survivors)
     return 0 if enough and not stale else 1
 

@@ -238,15 +238,13 @@ class SimTarget:
         self.hub, self.hostile, self.reads_back = hub, hostile, reads_back
         lag = 60 if finds is Finds.LAGGING else 0
         quiet = real.quiet
-        self.quiet = Quiet(
-            quiet.client_timeout, quiet.longest_processing, lag, quiet.clock_skew, quiet.period + lag
-        )
+        self.quiet = Quiet(quiet.client_timeout, quiet.longest_processing, lag, quiet.clock_skew, quiet.period + lag)
         self.book = Book(hub, f"{real.name}:{account}", finds is Finds.UNIQUE, lag)
 
     def late(self, size: float) -> float:
         """How much later a late request lands: to the edge of what is declared, and beyond it in the hostile regime."""
         most = self.quiet.client_timeout + self.quiet.longest_processing
-        return size * (2000 if self.hostile else 1) * most if self.hostile else min(most, size * most * 1.2)
+        return size * most * 20 if self.hostile else min(most, size * most * 1.2)
 
     def build(self, kind: str, action: str, ref: str, payload: Mapping[str, Any]) -> bytes:
         return self.real.build(kind, action, ref, payload)

@@ -54,8 +54,7 @@ def test_a_seed_that_once_failed_fails_no_more(seed: int) -> None:
 
 def test_a_seed_is_the_same_history_in_any_process() -> None:
     code = (
-        "from tests.simulation.__main__ import digests; import json; "
-        "print(json.dumps(digests([7, 8]), sort_keys=True))"
+        "from tests.simulation.__main__ import digests; import json; print(json.dumps(digests([7, 8]), sort_keys=True))"
     )
     told = set()
     for salt in ("1", "2"):

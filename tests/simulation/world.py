@@ -101,7 +101,9 @@ class World:
     def _queues(self) -> None:
         one = self.setting
 
-        def queue(name: str, does: Callable[[Worker, list[Message]], Any], timeout: str, seen: str, **more: Any) -> Queue:
+        def queue(
+            name: str, does: Callable[[Worker, list[Message]], Any], timeout: str, seen: str, **more: Any
+        ) -> Queue:
             limit = None if one.hostile else TIMEOUT[timeout]
             visibility = 20.0 if one.hostile else VISIBILITY[seen]
             return Queue(
