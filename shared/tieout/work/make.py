@@ -161,6 +161,7 @@ def make(
         **({"total": amount.minor} if amount else {}),
         **({"number": number} if (number := getattr(doc, "number", None)) else {}),
         **({"party": documents.party_of(doc)} if documents.party_of(doc) else {}),
+        **_proof(doc),
         **({"posting_date": doc.posting_date.iso} if isinstance(doc, documents.Booked) else {}),
         **({"tell": tell} if tell else {}),
         **(more or {}),
@@ -168,6 +169,12 @@ def make(
     put = ledger.new_posting(item, origin.now, origin.by, origin.token)
     join = lanes.join(lane, [key], origin.now, origin.region) if lane else None
     return Made(put, join, Send.of(put.item))
+
+
+def _proof(doc: Document) -> dict[str, Any]:
+    """The stored proof that a document adds up: each equation with both sides, in minor units. Raises as it does."""
+    equations = documents.prove_totals(doc).equations
+    return {"proof": [list(equation) for equation in equations]} if equations else {}
 
 
 def aliases(names: Sequence[str | None], points_to: keys.Key) -> list[Change]:

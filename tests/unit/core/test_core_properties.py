@@ -23,7 +23,7 @@ from tieout.core.money import EXPONENTS, Currency, Money, total
 from tieout.core.parse import read_json
 from tieout.core.verdicts import NeedsHuman
 
-thousands = settings(max_examples=1000)
+thousands = settings(max_examples=2000)
 
 
 @thousands

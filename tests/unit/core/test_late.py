@@ -142,7 +142,7 @@ rules = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=1000)
+@settings(max_examples=2000)
 @given(st.lists(ledgers, min_size=1, max_size=6), rules, st.integers(0, 2000),
        st.sampled_from(["invoice", "payment", "journal_entry"]))  # fmt: skip
 def test_nothing_is_ever_redated_backwards_or_into_a_period_that_is_not_open(

@@ -48,7 +48,7 @@ units = st.sampled_from(["JPY", "USD", "KWD", "CLF"])
 levels = st.sampled_from(RoundingPolicy)
 
 
-@settings(max_examples=1000)
+@settings(max_examples=2000)
 @given(lines, units, st.sampled_from(list(RoundingPolicy)[:3]), st.sampled_from(list(RoundingPolicy)[:3]),
        st.sampled_from(Rounding))  # fmt: skip
 def test_whatever_the_target_rounds_the_residual_brings_it_to_the_documents_total(
@@ -131,7 +131,7 @@ def en16931(nets: list[tuple[int, str]], moves: list[tuple[Any, int, str]], prep
     )  # fmt: skip
 
 
-@settings(max_examples=1000)
+@settings(max_examples=2000)
 @given(lines, parts, st.integers(0, 10**7), st.sampled_from([1, 5, 10, 100]))
 def test_made_totals_keep_every_rule_of_en_16931_and_round_only_in_bt_114(
     nets: list[tuple[int, str]], moves: list[tuple[Any, int, str]], prepaid: int, step: int
@@ -208,7 +208,7 @@ def rate(of: str, into: str, value: Decimal) -> ExchangeRate:
     )
 
 
-@settings(max_examples=1000)
+@settings(max_examples=2000)
 @given(
     st.lists(st.integers(-(10**12), 10**12), min_size=1, max_size=8),
     units,

@@ -46,6 +46,7 @@ def test_an_invoice_is_posted_once_and_the_crm_is_told(on: Stage) -> None:
     assert "due" not in posting
     assert "doc" not in posting
     assert "payload" not in posting
+    assert ["net and tax = gross", posting["total"], posting["total"]] in posting["proof"]
     assert len(on.targets["netsuite"].book) == 1
     status = on.one("status")
     assert status["state"] == ledger.POSTED
