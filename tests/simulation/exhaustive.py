@@ -181,6 +181,11 @@ def _note(count: Count, schedule: Schedule, world: World, found: list[str]) -> N
         count.bad.append((schedule, found))
 
 
+def _asked_again(label: str) -> bool:
+    """Where a step that has made its posting fails, is asked again, and answers."""
+    return label in ("step.queues.send", "step.ledger.note", "step.machines.answer", "post.machines.answer")
+
+
 def scenes() -> Mapping[str, tuple[Scene, int]]:
     """Every scene, and how many faults its schedules have at most."""
     return {
@@ -191,4 +196,5 @@ def scenes() -> Mapping[str, tuple[Scene, int]]:
         "whole way of one invoice": (whole(events.stripe(0, "invoice", False), "whole"), 1),
         "file target": (whole(events.stripe(0, "invoice", True), "file"), 1),
         "onboarding": (whole(events.deal(0), "onboarding"), 2),
+        "onboarding, steps asked again": (replace(whole(events.deal(0), "again"), where=_asked_again), 2),
     }
