@@ -47,11 +47,11 @@ BOUNDARIES: Final[dict[str, tuple[str, ...]]] = {
     "probe.queues.send": SENDS,
     "probe.machines.status": CALLS,
     "probe.machines.answer": CALLS,
-    "probe.machines.start": CALLS,
 }
 #: Boundaries that only a fault leads to: met in too few histories to promise a count of each pair, struck all the same.
 RARE: Final[dict[str, tuple[str, ...]]] = {
     "step.machines.answer": CALLS,
+    "probe.machines.start": CALLS,
     "dead.vault.put": CALLS,
     "dead.ledger.read": READS,
     "dead.ledger.note": WRITES,
