@@ -67,6 +67,8 @@ lock: .venv/.ready ## resolves the locks anew from pyproject.toml (needs uv and 
 		--constraint requirements-dev.lock pyproject.toml --output-file shared/requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
 		requirements-sam.in --output-file requirements-sam.lock
+	echo "pip>=25,<27" | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --allow-unsafe \
+		--custom-compile-command "make lock" - --output-file requirements-pip.lock
 
 clean: ## removes what was built and cached, environments included
 	rm -rf .venv .venv-sam .aws-sam .build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -109,6 +111,7 @@ define environment
 		uv pip install --quiet --python $(1)/bin/python --require-hashes --requirement $(2); \
 	else \
 		{ [ -x $(1)/bin/python ] || $(PYTHON) -m venv $(1); } && \
+		$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --requirement requirements-pip.lock && \
 		$(1)/bin/python -m pip install --quiet --disable-pip-version-check --no-input --no-compile --require-hashes --requirement $(2); \
 	fi
 endef
