@@ -42,7 +42,9 @@ def unrest(world: World) -> str:
 
 def state(world: World) -> dict[str, str]:
     """What a replay must not change."""
-    found = {f"book {name}": str(len(book.effects)) for name, book in world.books.items()}
+    # The CRM is left out: it is told of time as well (a parent that is late), whoever replays.
+    books = {name: book for name, book in world.books.items() if name != "salesforce:acme"}
+    found = {f"book {name}": str(sum(one.live for one in book.effects)) for name, book in books.items()}
     found |= {
         item["key"]: "waiting" if item["state"] in ("NEW", "HELD") else item["state"] for item in world.postings()
     }
