@@ -17,6 +17,7 @@ from pathlib import Path
 
 from infra import documents, orchestration, pages, shapes
 from tieout import flows, systems
+from tieout.core.credentials import SCHEMES
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = "make generate"
@@ -89,6 +90,7 @@ def blocks(sources: tuple[str, ...], targets: tuple[str, ...], flow_names: list[
         "source-secrets": _items(_secret(name) for name in sources),
         "target-secrets": _items(_secret(name) for name in targets),
         "system-secrets": _items(_secret(name) for name in both),
+        "rotating-tokens": _items(_secret(name, "*/token-??????") for name in _rotating(targets)),
         "lane-urls": f"LANE_QUEUES: !Sub '{_object({name: '${' + _id(name) + 'Lane}' for name in targets})}'",
         "lane-arns": _items(f"!GetAtt {_id(name)}Lane.Arn" for name in targets),
         "dead-lane-arns": _items(f"!GetAtt {_id(name)}LaneDead.Arn" for name in targets),
@@ -113,9 +115,16 @@ def _object(values: Mapping[str, str]) -> str:
     return json.dumps(values, separators=(",", ":"))
 
 
-def _secret(system: str) -> str:
+def _secret(system: str, name: str = "*") -> str:
     place = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret"
-    return f"!Sub {place}:tieout/${{Stage}}/{system}/*"
+    return f"!Sub {place}:tieout/${{Stage}}/{system}/{name}"
+
+
+def _rotating(targets: tuple[str, ...]) -> tuple[str, ...]:
+    """Targets whose renewals are stored; all of them as long as there is none, for a policy must name something."""
+    known = [name for name in targets if name in systems.TARGETS]
+    found = tuple(name for name in known if SCHEMES[systems.target(name).auth["scheme"]].rotates)
+    return found or targets
 
 
 def _machine(flow: str, what: str = "stateMachine") -> str:

@@ -22,6 +22,7 @@ CLIENT_MAKERS = ("client", "_client", "_Lazy")
 #: The rights that a client's method needs. What Lambda itself does with a function's role is in ``LAMBDAS_OWN``.
 RIGHTS: dict[str, tuple[str, ...]] = {
     "batch_get_item": ("dynamodb:BatchGetItem",),
+    "create_secret": ("secretsmanager:CreateSecret",),
     "delete_item": ("dynamodb:DeleteItem",),
     "describe_execution": ("states:DescribeExecution",),
     "get_item": ("dynamodb:GetItem",),
@@ -31,6 +32,7 @@ RIGHTS: dict[str, tuple[str, ...]] = {
     "put_events": ("events:PutEvents",),
     "put_item": ("dynamodb:PutItem",),
     "put_object": ("s3:PutObject",),
+    "put_secret_value": ("secretsmanager:PutSecretValue",),
     "query": ("dynamodb:Query",),
     "send_message": ("sqs:SendMessage",),
     "send_message_batch": ("sqs:SendMessage",),

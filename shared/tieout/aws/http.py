@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tieout.aws.auth import Credentials, credentials, plain_http_only_on_loopback
+from tieout.aws.auth import Call, Credentials, TokenStore, credentials, plain_http_only_on_loopback
 from tieout.contract import Target, Wire
 from tieout.core.classify import Answer
 from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain
@@ -59,6 +59,7 @@ class HttpWire:
         secret: Callable[[], Mapping[str, Any]],
         now: Callable[[], datetime],
         http: Callable[[], httpx.Client] = client,
+        tokens: TokenStore | None = None,
     ) -> None:
         self.account = account
         #: Non-secret settings of the account, as of the latest call.
@@ -67,6 +68,7 @@ class HttpWire:
         self._secret = secret
         self._now = now
         self._http = http
+        self._tokens = tokens
         self._seen: Mapping[str, Any] | None = None
         self._credentials: Credentials | None = None
 
@@ -81,11 +83,11 @@ class HttpWire:
         base_url = str(secret.get("base_url") or "").rstrip("/")
         plain_http_only_on_loopback(base_url)
         auth = self._auth(secret)
-        given = auth.header()
-        answer = self._once(method, base_url + path, {**(headers or {}), "Authorization": given}, body)
+        call = Call(method, base_url + path)
+        given = auth.sign(call)
+        answer = self._once(method, call.url, {**(headers or {}), **given}, body)
         if answer.status == 401 and auth.renew(given):
-            again = {**(headers or {}), "Authorization": auth.header()}
-            answer = self._once(method, base_url + path, again, body)
+            answer = self._once(method, call.url, {**(headers or {}), **auth.sign(call)}, body)
         return answer
 
     def _read(self) -> Mapping[str, Any]:
@@ -98,12 +100,12 @@ class HttpWire:
 
     def _auth(self, secret: Mapping[str, Any]) -> Credentials:
         if self._credentials is None or secret != self._seen:
-            self._credentials = credentials(self._target.auth, secret, self._post_form, self._now)
+            self._credentials = credentials(self._target.auth, secret, self._post_form, self._now, self._tokens)
             self._seen = secret
         return self._credentials
 
-    def _post_form(self, url: str, form: str) -> tuple[int, Any]:
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    def _post_form(self, url: str, form: str, more: Mapping[str, str]) -> tuple[int, Any]:
+        headers = {"Content-Type": "application/x-www-form-urlencoded", **more}
         try:
             answer = self._once("POST", url, headers, form.encode())
         except Uncertain as error:  # a token that was made and lost is none
@@ -202,10 +204,11 @@ class DropWire:
 
 
 def http_wire(
-    target: Target, account: str, secret: Callable[[], Mapping[str, Any]], now: Callable[[], datetime]
-) -> Wire:
-    """The transport of an account that speaks HTTP."""
-    return HttpWire(target, account, secret, now)
+    target: Target, account: str, secret: Callable[[], Mapping[str, Any]], now: Callable[[], datetime],
+    tokens: TokenStore | None = None,
+) -> Wire:  # fmt: skip
+    """The transport of an account that speaks HTTP; ``tokens`` keeps what a rotating scheme renews."""
+    return HttpWire(target, account, secret, now, tokens=tokens)
 
 
 def drop_wire(account: str, drop: Drop) -> Wire:

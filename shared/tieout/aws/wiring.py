@@ -12,7 +12,7 @@ import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -23,10 +23,12 @@ from tieout.aws import clock, settings
 from tieout.aws.ledger import DynamoLedger
 from tieout.aws.services import EventBus, S3Drop, S3Vault, SecretsManager, SqsQueues, StepFunctions
 from tieout.contract import Delivery, Response, Target, Wire
+from tieout.core.credentials import SCHEMES
 from tieout.core.verdicts import NeedsHuman
 from tieout.work.ports import Message, Ports
 
-if TYPE_CHECKING:  # receive is wired too, and loads no table
+if TYPE_CHECKING:  # receive is wired too, and loads neither table nor transport
+    from tieout.aws.auth import TokenStore
     from tieout.tables import Tables
 
 _CONFIG = Config(
@@ -96,8 +98,17 @@ class Environment:
                 prefix = f"{target.name}/{account}/"
                 self.wires[key] = drop_wire(account, S3Drop(_Lazy("s3"), self.settings.drop_bucket, prefix))
             else:
-                self.wires[key] = http_wire(target, account, lambda: self._secret(target.name, account), clock.now)
+                tokens = self._tokens_of(target.name, account) if SCHEMES[target.auth["scheme"]].rotates else None
+                secret = partial(self._secret, target.name, account)
+                self.wires[key] = http_wire(target, account, secret, clock.now, tokens)
         return self.wires[key]
+
+    def _tokens_of(self, system: str, account: str) -> TokenStore:
+        from tieout.aws.tokens import SecretTokens
+
+        name = f"{self.settings.secrets_prefix}/{system}/{account}"
+        target = f"{system}:{account}"
+        return SecretTokens(_Lazy("secretsmanager"), name, target, self.ledger, self.id, clock.now)
 
     def _secret(self, system: str, account: str) -> Mapping[str, Any]:
         secret = self.secrets.get(system, account)

@@ -87,6 +87,11 @@ def budget_item(target: str) -> Key:
     return Key(f"B#{target}")
 
 
+def refresh_item(target: str) -> Key:
+    """Key of the lease on renewing the rotating token of one target account (``system:account``)."""
+    return Key(f"K#{target}")
+
+
 def run_item(flow: str, identity: str, run: int = 1) -> Key:
     """Key of one run of a multi-step flow; a restart is run n+1."""
     return Key(f"F#{part(flow)}#{identity}", f"r{run:04d}")

@@ -1,0 +1,105 @@
+"""Schemes of authentication as data: what each needs in the secret, how long it lives, and how it is renewed.
+
+`aws/auth.py` carries them out; the page of credentials and ``tieout systems`` are made from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """One way to prove who we are. ``needs`` are fields of the account's secret beside its ``base_url``.
+
+    ``rotates`` is true where each renewal replaces what the next one needs, so that only one process may renew.
+    """
+
+    name: str
+    says: str
+    needs: tuple[str, ...]
+    lifetime: str
+    renewal: str
+    rotates: bool = False
+
+
+_NEVER = "no end of its own"
+SCHEMES: Final[Mapping[str, Scheme]] = {
+    scheme.name: scheme
+    for scheme in (
+        Scheme("bearer_key", "A long-lived key as a bearer token.", ("{field}",), _NEVER,
+               "a person puts a newer key into the secret; it is used at the next call"),
+        Scheme("header_key", "A long-lived key in a header of the vendor's.", ("{field}",), _NEVER,
+               "a person puts a newer key into the secret; it is used at the next call"),
+        Scheme("basic", "User and password, or account and licence key.", ("{user}", "{password}"), _NEVER,
+               "a person puts a newer password into the secret; it is used at the next call"),
+        Scheme("oauth1", "OAuth 1.0a with a token of its own, HMAC-SHA256 over each request (RFC 5849).",
+               ("consumer_key", "consumer_secret", "token_id", "token_secret", "realm"), _NEVER,
+               "a person makes a new token"),
+        Scheme("oauth2_client_credentials", "OAuth 2 client credentials (RFC 6749, 4.4).",
+               ("client_id", "client_secret"), "the access token's own; the client secret's as the vendor sets it",
+               "by itself, a minute before the token ends; the client secret by a person"),
+        Scheme("oauth2_jwt_assertion", "OAuth 2 client credentials with a signed assertion (RFC 7523, 2.2).",
+               ("client_id", "certificate_id", "private_key"), "the access token's own; the certificate's",
+               "by itself, a minute before the token ends; the certificate by a person"),
+        Scheme("oauth2_jwt_bearer", "OAuth 2 with a signed assertion as the grant (RFC 7523, 2.1).",
+               ("client_id", "subject", "private_key"), "the access token's own; the certificate's",
+               "by itself, a minute before the token ends; the certificate by a person"),
+        Scheme("oauth2_refresh", "OAuth 2 authorization code with a refresh token that changes at each use.",
+               ("client_id", "client_secret", "refresh_token"), "the refresh token's: it dies when it is not used",
+               "by itself, by one process at a time; the new pair is stored before it is used", rotates=True),
+        Scheme("drop", "A bucket prefix: who may write is a matter of the role's rights.", (), _NEVER, "not needed"),
+    )
+}  # fmt: skip
+
+
+def needs(auth: Mapping[str, str]) -> tuple[str, ...]:
+    """Fields that the secret of an account must hold for this declaration. ``KeyError`` for an unknown scheme."""
+    named = [name.format_map(auth) for name in SCHEMES[auth["scheme"]].needs]
+    return tuple(named if auth["scheme"] == "drop" else ["base_url", *named])
+
+
+def missing(auth: Mapping[str, str], secret: Mapping[str, Any]) -> tuple[str, ...]:
+    """Fields that the secret lacks."""
+    return tuple(name for name in needs(auth) if not isinstance(secret.get(name), str) or not secret[name])
+
+
+def days_left(secret: Mapping[str, Any], today: date) -> int | None:
+    """Whole days until what a person must renew is dead; negative once it is. ``None`` where nobody said when.
+
+    The day is the secret's ``expires_on`` (YYYY-MM-DD), written by the person who made the credential, or by the
+    renewal of a rotating token. ``ValueError`` where it is no day.
+    """
+    said = secret.get("expires_on")
+    if not said:
+        return None
+    return (date.fromisoformat(str(said)) - today).days
+
+
+@dataclass(frozen=True, repr=False)
+class Pair:
+    """An access token with the refresh token that the next renewal needs; ``until`` is the access token's end."""
+
+    access: str
+    refresh: str
+    until: datetime
+    #: The day on which the refresh token dies unless it is used before; empty where the vendor does not say.
+    expires_on: str = ""
+
+    def plain(self) -> dict[str, str]:
+        """As it is stored."""
+        return {
+            "access_token": self.access, "refresh_token": self.refresh, "until": self.until.isoformat(),
+            "expires_on": self.expires_on,
+        }  # fmt: skip
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Pair:
+        """As it was stored. ``KeyError`` or ``ValueError`` where it is none."""
+        return cls(
+            str(stored["access_token"]), str(stored["refresh_token"]), datetime.fromisoformat(str(stored["until"])),
+            str(stored.get("expires_on", "")),
+        )  # fmt: skip
