@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from infra import documents, orchestration, pages, shapes
+from infra import documents, orchestration, pages, pages_credentials, shapes
 from tieout import flows, systems
 from tieout.core.credentials import SCHEMES
 
@@ -54,6 +54,7 @@ GENERATORS: dict[str, Generator] = {
     "docs/flows.md": pages.flow_page,
     "docs/runbooks.md": pages.runbooks,
     "docs/systems.md": pages.system_page,
+    "docs/credentials.md": pages_credentials.credential_page,
 }
 
 

@@ -10,11 +10,12 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from tieout import __version__, flows, systems
+from tieout import __version__, flows
 from tieout.cli import explain as explaining
 from tieout.cli import mappings as mapping_commands
 from tieout.cli import send as sending
 from tieout.cli import show
+from tieout.cli import systems as system_commands
 from tieout.cli import tables as table_commands
 from tieout.cli.client import PROBLEM, USAGE, Api, Failure, connect
 from tieout.cli.command import AsJson, Token, Url, command, out
@@ -27,10 +28,9 @@ app = typer.Typer(
     "3 unreachable or not let in.",
 )  # fmt: skip
 route_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Where documents go, and why.")
-systems_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The outside systems that are known.")
 flows_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The flow table.")
 app.add_typer(route_app, name="route")
-app.add_typer(systems_app, name="systems")
+app.add_typer(system_commands.app, name="systems")
 app.add_typer(flows_app, name="flows")
 app.add_typer(mapping_commands.app, name="mappings")
 app.add_typer(table_commands.app, name="tables")
@@ -241,35 +241,6 @@ def _day(text: str) -> date:
         return date.fromisoformat(text) if text else datetime.now(UTC).date()
     except ValueError:
         raise Failure(USAGE, f"{text!r} is no day.", "Write it as YYYY-MM-DD.") from None
-
-
-@systems_app.command("ls")
-@command
-def systems_ls(as_json: AsJson = False) -> None:
-    """Every system: what it is to us, and for a target what it lets us do."""
-    found = [_system(name, roles) for name, roles in systems.SYSTEMS.items()]
-    if as_json:
-        show.as_json(out(), found)
-        return
-    made = show.table("system", "roles", "class", "quiet", "at once", "kinds")
-    for one in found:
-        quiet = f"{one['quiet_seconds']} s" if one["quiet_seconds"] else ""
-        made.add_row(one["name"], ", ".join(one["roles"]), one["finds"], quiet, str(one["concurrency"] or ""),
-                     ", ".join(one["kinds"]))  # fmt: skip
-    out().print(made)
-
-
-def _system(name: str, roles: tuple[str, ...]) -> dict[str, Any]:
-    target = systems.target(name) if "target" in roles else None
-    kinds = sorted({kind for kind, _ in target.actions}) if target else []
-    return {
-        "name": name,
-        "roles": list(roles),
-        "finds": str(target.finds) if target else "",
-        "quiet_seconds": target.quiet.period if target else None,
-        "concurrency": target.budget.concurrency if target else None,
-        "kinds": kinds,
-    }
 
 
 @flows_app.command("ls")

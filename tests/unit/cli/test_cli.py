@@ -279,3 +279,26 @@ def test_every_command_explains_itself(run: Run, words: tuple[str, ...]) -> None
 def test_time_without_a_local_world_is_our_own() -> None:
     assert Api(Connection("http://x.test")).now() is None
     assert datetime.now(UTC).tzinfo is UTC
+
+
+def test_a_system_is_shown_with_what_its_secret_needs_and_what_its_answers_mean(run: Run) -> None:
+    shown = run("systems", "show", "netsuite")
+    assert shown.exit_code == 0
+    for said in (
+        "oauth2_jwt_assertion",
+        "certificate_id",
+        "tieout/<stage>/netsuite/<account>",
+        "credit_note",
+        "Uncertain",
+    ):
+        assert said in shown.output
+    found = json.loads(run("systems", "show", "stripe", "--json").output)
+    assert found["hook"] == "/hooks/stripe/<account>"
+    assert {"event": "invoice.finalized", "starts": "invoice"} in found["events"]
+    assert found["secret_needs"] == ["base_url", "api_key"]
+
+
+def test_a_system_that_nobody_knows_is_a_problem_and_the_known_ones_are_named(run: Run) -> None:
+    shown = run("systems", "show", "sage")
+    assert shown.exit_code == 1
+    assert "netsuite" in shown.output

@@ -1,0 +1,132 @@
+"""``tieout systems``: what is known of each outside system, out of its declaration; asks no deployment."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from tieout import flows, systems
+from tieout.cli import show
+from tieout.cli.client import PROBLEM, Failure
+from tieout.cli.command import AsJson, command, out
+from tieout.core import credentials
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The outside systems that are known.")
+
+
+@app.command("ls")
+@command
+def ls(as_json: AsJson = False) -> None:
+    """Every system: what it is to us, and for a target what it lets us do."""
+    found = [_brief(name, roles) for name, roles in systems.SYSTEMS.items()]
+    if as_json:
+        show.as_json(out(), found)
+        return
+    made = show.table("system", "roles", "class", "quiet", "at once", "kinds")
+    for one in found:
+        quiet = f"{one['quiet_seconds']} s" if one["quiet_seconds"] else ""
+        made.add_row(one["name"], ", ".join(one["roles"]), one["finds"], quiet, str(one["concurrency"] or ""),
+                     ", ".join(one["kinds"]))  # fmt: skip
+    out().print(made)
+
+
+@app.command("show")
+@command
+def show_one(
+    name: Annotated[str, typer.Argument(help="Name of a system, as `tieout systems ls` shows it.")],
+    as_json: AsJson = False,
+) -> None:
+    """One system: credentials it needs, what it can be asked, what an answer of its own means, its events."""
+    if name not in systems.SYSTEMS:
+        raise Failure(PROBLEM, f"There is no system {name!r}.", f"There are: {', '.join(systems.SYSTEMS)}.")
+    found = whole(name)
+    if as_json:
+        show.as_json(out(), found)
+        return
+    console = out()
+    for title, value in found.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            made = show.table(*value[0])
+            for row in value:
+                made.add_row(*(show.clean(_said(cell)) for cell in row.values()))
+            console.print(Text(f"\n{title.replace('_', ' ')}", style="bold"))
+            console.print(made)
+        elif value not in (None, "", []):
+            console.print(
+                Text.assemble((f"{title.replace('_', ' ')}: ", "dim"), show.clean(_said(value))), soft_wrap=True
+            )
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(str(one) for one in value)
+    return "" if value is None else str(value)
+
+
+def _brief(name: str, roles: tuple[str, ...]) -> dict[str, Any]:
+    target = systems.target(name) if "target" in roles else None
+    kinds = sorted({kind for kind, _ in target.actions}) if target else []
+    return {
+        "name": name,
+        "roles": list(roles),
+        "finds": str(target.finds) if target else "",
+        "quiet_seconds": target.quiet.period if target else None,
+        "concurrency": target.budget.concurrency if target else None,
+        "kinds": kinds,
+    }
+
+
+def whole(name: str) -> dict[str, Any]:
+    """Everything that a system declares, plain."""
+    roles = systems.SYSTEMS[name]
+    found: dict[str, Any] = {"system": name, "roles": list(roles)}
+    if "target" in roles:
+        found |= _target(name)
+    if "source" in roles:
+        found |= _source(name)
+    return found
+
+
+def _target(name: str) -> dict[str, Any]:
+    target = systems.target(name)
+    scheme = credentials.SCHEMES[target.auth["scheme"]]
+    quiet = target.quiet
+    return {
+        "secret": f"tieout/<stage>/{name}/<account>",
+        "scheme": scheme.name,
+        "secret_needs": list(credentials.needs(target.auth)),
+        "credentials_live": scheme.lifetime,
+        "credentials_renewed": scheme.renewal,
+        "class": f"{target.finds} ({target.finds.name.lower()})",
+        "quiet_seconds": quiet.period,
+        "quiet_is_made_of": f"client time-out {quiet.client_timeout}, processing {quiet.longest_processing}, "
+        f"search lag {quiet.search_lag}, clock skew {quiet.clock_skew}, and the function's time-out",
+        "calls_at_once": target.budget.concurrency,
+        "calls_per_second": target.budget.per_second,
+        "reference": f"{target.reference.prefix}… of {target.reference.length} characters",
+        "actions": [
+            {"kind": kind, "action": action, "mapping": one.mapping or "", "echoes": list(one.echo),
+             "may be resent": "yes" if one.once else "looks first", "undone by": one.undo or ""}
+            for (kind, action), one in target.actions.items()
+        ],
+        "answers": [
+            {"status": str(row.status) if row.status > 9 else f"{row.status}xx", "says": row.says,
+             "verdict": row.verdict.__name__, "code": row.code}
+            for row in target.verdicts
+        ],
+    }  # fmt: skip
+
+
+def _source(name: str) -> dict[str, Any]:
+    source = systems.source(name)
+    events = [{"event": flow.on.type, "starts": flow.name} for flow in flows.FLOWS if flow.on.source == name]
+    events += [{"event": event, "starts": "read again first"} for event in sorted(source.rereads)]
+    events += [{"event": event, "starts": "nothing (ignored)"} for event in sorted(source.ignored)]
+    return {
+        "hook": f"/hooks/{name}/<account>",
+        "signing_secrets_in": source.secrets_field,
+        "replay_window_seconds": source.replay_window,
+        "events": events,
+    }
