@@ -1,20 +1,25 @@
 """Pure functions of the product remembered by their inputs, so that a history costs milliseconds.
 
-Only what is a pure function of bytes is remembered (reading an event, mapping it to a document, its fingerprint, what
-is new in it, loading a stored document); everything that decides anything runs each time. The events of all histories
-come from one small pool, so that nearly every question was asked before.
+Only what is a pure function of bytes or text is remembered (reading an event, mapping it to a document, its
+fingerprint, what is new in it, loading a stored document, keys and references, compression, an instant as text);
+everything that decides anything runs each time. The events of all histories come from one small pool, so that nearly
+every question was asked before. `test_what_is_remembered_changes_no_history` holds the trace to be the same without.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import gc
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 from unittest.mock import patch
 
 from tieout import systems
 from tieout.contract import Read
-from tieout.core import documents, drift
+from tieout.core import documents, drift, keys, ledger
 from tieout.core.verdicts import Verdict
 from tieout.work import intake, render
 
@@ -22,9 +27,26 @@ _READS: dict[bytes, Sequence[Read]] = {}
 _DOCUMENTS: dict[tuple[str, int, str], Any] = {}
 _LOADED: dict[tuple[str, bytes], Any] = {}
 _PRINTS: dict[tuple[int, str], str] = {}
-_RENDERED: dict[Any, Any] = {}
 _DRIFTS: dict[tuple[int, int], Any] = {}
 _KNOWN_DOCS: dict[int, tuple[Any, str, bytes]] = {}
+#: Pure functions of hashable arguments, remembered wherever a module of the product holds them.
+_PURE: Final = (keys.part, keys.digest, keys.external_ref, keys.shard, keys.deduplication_id, ledger.stamp)
+_SHORT: dict[Callable[..., Any], Callable[..., Any]] = {}
+
+
+def _remembered(real: Callable[..., Any]) -> Callable[..., Any]:
+    if real not in _SHORT:
+        _SHORT[real] = lru_cache(maxsize=16_384)(real)
+    return _SHORT[real]
+
+
+def _everywhere(stack: ExitStack, real: Callable[..., Any]) -> None:
+    """Put the remembering function where the product's modules name the real one."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("tieout."):
+            for attribute, value in list(vars(module).items()):
+                if value is real:
+                    stack.enter_context(patch.object(module, attribute, _remembered(real)))
 
 
 class _Source:
@@ -95,6 +117,13 @@ def cheap() -> Iterator[None]:
         return _DRIFTS[key][0]
 
     with ExitStack() as stack:
+        # A history leaves circles of greenlets behind: swept seldom, for looking costs more than keeping.
+        stack.callback(gc.set_threshold, *gc.get_threshold())
+        gc.set_threshold(50_000, 20, 50)
+        for pure in _PURE:
+            _everywhere(stack, pure)
+        stack.enter_context(patch.object(zlib, "compress", _remembered(zlib.compress)))
+        stack.enter_context(patch.object(zlib, "decompress", _remembered(zlib.decompress)))
         stack.enter_context(patch.object(drift, "unknown_paths", unknown_paths))
         stack.enter_context(patch.object(systems, "source", lambda name: sources[name]))
         stack.enter_context(patch.object(render, "document", document))

@@ -80,7 +80,7 @@ def declared() -> frozenset[tuple[str, str]]:
 @cache
 def _spread() -> tuple[tuple[str, str], ...]:
     """The pairs, rarer boundaries more often."""
-    rarely = {"post.drop.put": 8, "probe.machines.answer": 18, "intake.machines.start": 4}
+    rarely = {"post.drop.put": 8, "probe.machines.answer": 28, "intake.machines.start": 4, "step.wire.look": 4}
     hard = ("probe.machines", "intake.machines", "probe.drop", "step.", "post.machines")
     weights = {label: rarely.get(label, 2 if label.startswith(hard) else 1) for label in BOUNDARIES}
     return tuple(pair for pair in pairs() for _ in range(weights[pair[0]]))

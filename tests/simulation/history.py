@@ -33,7 +33,8 @@ class Swarm:
 
     def draw(self, n: int, label: str, kinds: tuple[str, ...], now: float) -> Fate:
         """The fate of the n-th crossing."""
-        a, b, c, d = (self.rng.random() for _ in range(4))
+        chance = self.rng.random
+        a, b, c, d = chance(), chance(), chance(), chance()
         latency = 0.002 + 0.05 * b + (self.slow * b * b * b if b > 0.7 else 0.0)
         fault = ""
         if now < self.until and kinds:
@@ -188,8 +189,9 @@ def play(
             violations += _replay(world)
         world.hub.close()
     hub = world.hub
+    ends = sorted(str(item["tail"]) for item in (*world.postings(), *world.runs()))
     return Result(
-        seed, made.hostile, violations, hub.digest(), hub.struck, hub.faults, hub.crossings,
+        seed, made.hostile, violations, hub.digest(ends), hub.struck, hub.faults, hub.crossings,
         hub.now - made.swarm.until, world.table.fenced, hub.trace if keep else [],
         hub.kinds, hub.offered if keep else [],
         Counter({name: book.most_flying for name, book in world.books.items()}),

@@ -209,6 +209,6 @@ class Hub:
         self.kill(worker, "crash")
         raise Crash
 
-    def digest(self) -> str:
-        """A hash over the whole trace: two runs of one seed must agree on it."""
-        return hashlib.sha256(repr(self.trace).encode()).hexdigest()[:16]
+    def digest(self, ends: list[str]) -> str:
+        """A hash over the whole trace and the ends of all chains: two runs of one seed must agree on it."""
+        return hashlib.sha256(repr((self.trace, ends)).encode()).hexdigest()[:16]

@@ -89,6 +89,7 @@ MUTANTS: Final[Sequence[Mutant]] = (
     _m("a new posting is not due", (L, "        **due(pk, now + RESEND_AFTER),\n", "")),
     _m("a move sets no due time", (L, "        values |= due(item[\"pk\"], due_at)\n", "")),
     _m("probe does not send again", (W, "    batch.sends.append(Send.of(item | {\"sends\": sends}))\n    return \"sent again\"", "    return \"sent again\"")),
+    _m("the due index is believed", (W, ' and item["due"] <= now]', "]")),
     _m("probe leaves SENDING alone", (W, "ledger.SENDING: _sending,", "ledger.SENDING: _case,")),
     _m("probe leaves IN_DOUBT alone", (W, "ledger.IN_DOUBT: _in_doubt,", "ledger.IN_DOUBT: _case,")),
     _m("a final posting stays due", (L, '"lease", "due", "due_shard", "code"', '"lease", "code"')),

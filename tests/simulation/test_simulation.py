@@ -16,7 +16,7 @@ from tests.simulation.world import World, targets_of
 
 SEEDS = Path(__file__).with_name("seeds.txt")
 #: Histories of `make test`, in portions that several workers share.
-PORTION, PORTIONS = 50, int(os.environ.get("SIMULATION_PORTIONS", "12"))
+PORTION, PORTIONS = 50, int(os.environ.get("SIMULATION_PORTIONS", "40"))
 
 
 @pytest.mark.parametrize("portion", range(PORTIONS))
@@ -62,6 +62,12 @@ def test_a_seed_is_the_same_history_in_any_process() -> None:
         out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
         told.add(out.stdout)
     assert len(told) == 1
+
+
+def test_what_is_remembered_changes_no_history() -> None:
+    plain = [history.play(seed, coverage.focus(seed)).digest for seed in (2, 13, 36)]
+    with cheap():
+        assert [history.play(seed, coverage.focus(seed)).digest for seed in (2, 13, 36)] == plain
 
 
 # --- the checker is checked: it must see what is broken ----------------------------------------------------------

@@ -60,6 +60,7 @@ class World:
         self.logged: Counter[str] = Counter()
         self.tokens = self.owners = 0
         self.probing = 0
+        self._awake: Key | None = None
         self.inbound: list[tuple[float, Event]] = []
         self.coming = 0
         self._targets()
@@ -227,9 +228,14 @@ class World:
         """Nothing is under way and nothing will move by itself any more, but for what waits for a person."""
         if self.coming or self.hub.live or self.probing or not all(queue.quiet for queue in self.queues):
             return False
+        # Asked after everything that happens, so that what kept the world awake the last time is asked first.
+        awake = self.table.items.get(self._awake) if self._awake else None
+        if awake is not None and not self._rests(awake, set()):
+            return False
         if not self.machines.rests or any(run["state"] not in ("DONE", "CASE") for run in self.runs()):
             return False
-        return all(self._rests(posting, set()) for posting in self.postings())
+        self._awake = next((Key(one["pk"], one["sk"]) for one in self.postings() if not self._rests(one, set())), None)
+        return self._awake is None
 
     def _rests(self, posting: Mapping[str, Any], seen: set[str]) -> bool:
         """Whether a posting is finished, is a person's, or waits behind one that is."""
