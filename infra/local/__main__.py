@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from infra.local.desk import opened
+from infra.local.desk import FILE, opened
 from infra.local.story import dues
 from infra.local.world import World
 
@@ -48,6 +48,7 @@ def run(
         with opened(world) as address, LOG.open("w") as log:
             if not as_json:
                 print(f"\nThe desk: {address}   (stop with Ctrl-C; clock: {world.clock})")
+                print(f"Make a system misbehave: {world.address}/_local/   or: python -m infra.local fault KIND")
                 print(f"The command, in another terminal: .venv/bin/tieout overview   (the functions' log: {LOG})")
             sys.stdout.flush()
             with redirect_stdout(log):
@@ -68,6 +69,53 @@ def demo(story: Story = "main", clock: Clock = "jump", seed: Seed = 0, as_json: 
         greet(world, time.monotonic() - began, as_json)
         tied = play(world, story, as_json)
     raise typer.Exit(0 if tied else 1)
+
+
+@app.command()
+def faults(
+    clear: Annotated[bool, typer.Option("--clear", help="Make every system behave again.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Says which switches of the open world are on, and what kinds there are."""
+    said = ask("DELETE" if clear else "GET")
+    if clear or as_json:
+        print(json.dumps(said, indent=2) if as_json else said["message"])
+        return
+    for one in said["faults"]:
+        print(f"{one['kind']} on {one['match']}: struck {one['struck']} of {one['times'] or 'any number'}")
+    print("\n".join(f"  {kind:22} {meaning}" for kind, meaning in said["kinds"].items()))
+
+
+@app.command()
+def fault(
+    kind: Annotated[str, typer.Argument(help="What it does, as `faults` lists it.")],
+    match: Annotated[str, typer.Option(help="Regular expression over METHOD /system/account/path.")] = ".*",
+    times: Annotated[int, typer.Option(min=0, help="How often; 0 is always.")] = 1,
+    after: Annotated[int, typer.Option(min=0, help="After how many calls that match.")] = 0,
+    seconds: Annotated[int | None, typer.Option(min=0, help="Seconds, where the kind has any.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Makes a sandbox system of the open world misbehave."""
+    wanted: dict[str, Any] = {"kind": kind, "match": match, "times": times, "after": after}
+    said = ask("POST", wanted | ({"seconds": seconds} if seconds is not None else {}))
+    print(json.dumps(said) if as_json else said["message"])
+
+
+def ask(method: str, wanted: Any = None) -> dict[str, Any]:
+    """Asks the world that `make run` holds open; ends with a sentence where there is none, or it refuses."""
+    import httpx
+
+    try:
+        address = json.loads(FILE.read_text("utf-8"))["url"]
+        answer = httpx.request(method, f"{address}/_local/faults", json=wanted, timeout=10)
+    except (OSError, ValueError, KeyError, httpx.HTTPError):
+        print("No local world is open here. `make run` opens one.", file=sys.stderr)
+        raise typer.Exit(3) from None
+    said: dict[str, Any] = answer.json()
+    if answer.is_error:
+        print(f"Refused: {said['message']}. `python -m infra.local faults` lists the kinds.", file=sys.stderr)
+        raise typer.Exit(2)
+    return said
 
 
 def play(world: World, story: str, as_json: bool) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from infra.local import switches
 from infra.local.api import BODY_BYTES, Response
 
 if TYPE_CHECKING:
@@ -52,13 +53,15 @@ def _answer(world: World, environ: dict[str, Any]) -> Response:
     chunked = environ.get("wsgi.input_terminated")
     body = environ["wsgi.input"].read(wanted) if length or chunked else b""
     if target.startswith("/_local/"):
-        return _local(world, environ["REQUEST_METHOD"], target, body)
+        return _local(world, environ["REQUEST_METHOD"], target, headers, body)
     return world.http(environ["REQUEST_METHOD"], target, headers, body, environ.get("REMOTE_ADDR", "127.0.0.1"))
 
 
-def _local(world: World, method: str, target: str, body: bytes) -> Response:
-    """What the world says about itself: its time (for whoever signs), its issuer, and what is still moving."""
+def _local(world: World, method: str, target: str, headers: dict[str, str], body: bytes) -> Response:
+    """What the world says about itself: its page and switches, its time (for whoever signs), its issuer."""
     if world.provider and (answer := world.provider.answer(method, target, body)):
+        return answer
+    if answer := switches.answer(world, method, target, headers, body):
         return answer
     pages: dict[str, Callable[[], Any]] = {
         "/_local/clock": lambda: {"now": world.clock.now().isoformat(), "mode": str(world.clock)},

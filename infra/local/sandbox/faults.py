@@ -17,6 +17,9 @@ strikes ``times`` times (0: always). What each kind does:
 ``unavailable``        503 for ``seconds`` of world time from its first strike; done first if ``committed``
 ``stale_token``        every token in use stops being valid, so that this call gets 401
 ``slow``               ``seconds`` real seconds pass while the call is in work; then the normal answer
+``webhook_twice``      what the sandbox sends is sent twice (``HOOK /hooks/stripe/acct_us``)
+``webhook_late``       it is sent ``seconds`` of world time later
+``webhook_lost``       it is never sent, as when a vendor gives up
 =====================  ============================================================================================
 
 On the file drop of the legacy ERP (``DROP /legacy/acme/out/<file>``) only these have a meaning: ``drop_before``
@@ -38,7 +41,16 @@ from infra.local.sandbox.agenda import Clock
 KINDS = frozenset({
     "commit_then_drop", "drop_before", "timeout_after_commit", "late_commit", "truncated", "rate_limit",
     "concurrency_429", "closed_period", "ok_with_errors", "html_500", "unavailable", "stale_token", "slow",
+    "webhook_twice", "webhook_late", "webhook_lost",
 })  # fmt: skip
+
+
+def meanings() -> list[tuple[str, str]]:
+    """Each kind with what it does, out of the table of this module."""
+    text = __doc__ or ""
+    rows = re.findall(r"^``(\w+)``  +(.+)$", text, re.MULTILINE)
+    known = {kind: meaning.replace("``", "") for kind, meaning in rows}
+    return [(kind, known.get(kind, "see the table of sandbox/faults.py")) for kind in sorted(KINDS)]
 
 
 @dataclass
@@ -87,6 +99,10 @@ class Fault:
         return True
 
 
+#: Kinds that strike what is sent, not what is asked.
+SENDING = frozenset(kind for kind in KINDS if kind.startswith("webhook_"))
+
+
 class Faults:
     """The orders in force, first one first. Safe to use from several threads."""
 
@@ -109,7 +125,9 @@ class Faults:
     def take(self, line: str) -> Fault | None:
         """The fault that strikes ``METHOD /path`` now, or None; at most one a call."""
         with self._lock:
-            return next((order for order in self._orders if order.strikes(line, self._clock())), None)
+            sends = line.startswith("HOOK ")
+            able = (order for order in self._orders if (order.kind in SENDING) == sends)
+            return next((order for order in able if order.strikes(line, self._clock())), None)
 
     def describe(self) -> list[dict[str, Any]]:
         """All orders with their counts."""

@@ -66,6 +66,8 @@ class Sandboxes:
         self.legacy = Legacy("acme", self.clock, self.agenda, self.faults)
         self.systems: list[System] = [*self.stripe.values(), self.netsuite, self.salesforce]
         self.accounts: list[System | Legacy] = [*self.systems, self.legacy]
+        for courier in (*(one.courier for one in self.stripe.values()), self.salesforce.courier):
+            courier.faults = self.faults
         self.log: deque[Call] = deque(maxlen=20_000)
         self._stopping = threading.Event()
         self._server: BaseWSGIServer | None = None

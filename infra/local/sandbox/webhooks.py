@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from infra.local.sandbox.agenda import Agenda
+from infra.local.sandbox.faults import Faults
 
 Send = Callable[[str, dict[str, str], bytes], int]
 
@@ -48,13 +49,28 @@ class Courier:
         self._path = path
         self._retries = tuple(retries)
         self.attempts: list[Attempt] = []
+        #: Orders to misbehave while sending; the sandboxes give theirs to each courier.
+        self.faults: Faults | None = None
 
     def post(self, event_id: str, body: bytes, sign: Callable[[bytes], dict[str, str]], when: When = NOW) -> None:
         """Put an event on its way; it is tried again after each wait of ``retries`` until a 2xx comes back."""
+        when = self._struck(when)
         if when.hold:
             return
         for _ in range(when.times):
             self._agenda.after(when.delay, lambda: self._try(event_id, body, sign, 0))
+
+    def _struck(self, when: When) -> When:
+        """How the event travels after all, where a fault strikes it."""
+        fault = self.faults.take(f"HOOK {self._path}") if self.faults else None
+        match fault.kind if fault else "":
+            case "webhook_twice":
+                return replace(when, times=when.times + 1)
+            case "webhook_late":
+                return replace(when, delay=when.delay + int(fault.number("seconds", 600)))  # type: ignore[union-attr]
+            case "webhook_lost":
+                return replace(when, hold=True)
+        return when
 
     def _try(self, event_id: str, body: bytes, sign: Callable[[bytes], dict[str, str]], tried: int) -> None:
         status = self._attempt(body, sign(body))

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from infra.local.sandbox import Fault, Sandboxes
-from tests.unit.sandbox.conftest import StillClock
+from tests.unit.sandbox.conftest import Inbox, StillClock
 from tests.unit.sandbox.test_netsuite import CUSTOMER, V1
 
 FORM = {"email": "a@b.example"}
@@ -254,3 +254,22 @@ def test_the_same_seed_gives_the_same_ids(clock: StillClock) -> None:
 
     assert first(7) == first(7)
     assert first(7) != first(8)
+
+
+@pytest.mark.parametrize(
+    ("kind", "at_once", "after_ten_minutes"), [("webhook_twice", 2, 2), ("webhook_late", 0, 1), ("webhook_lost", 0, 0)]
+)
+def test_a_webhook_comes_twice_late_or_never(
+    kind: str, at_once: int, after_ten_minutes: int, sandboxes: Sandboxes, inbox: Inbox, clock: StillClock
+) -> None:
+    fault = sandboxes.faults.add(Fault(kind, "HOOK /hooks/stripe/acct_us", args={"seconds": 600}))
+    courier = sandboxes.stripe["acct_us"].courier
+    courier.post("evt_1", b"{}", lambda body: {})
+    sandboxes.tick()
+    assert len(inbox.received) == at_once
+    clock.advance(601)
+    sandboxes.tick()
+    assert (len(inbox.received), fault.struck) == (after_ten_minutes, 1)
+    courier.post("evt_2", b"{}", lambda body: {})
+    sandboxes.tick()
+    assert len(inbox.received) == after_ten_minutes + 1
