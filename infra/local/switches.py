@@ -36,7 +36,7 @@ _PAGE: Final = """<!doctype html><html lang=en><meta charset=utf-8><title>The lo
  .said{background:#4d3e00} a{color:#8ab4f8}}
 </style>
 <h1>The local world</h1>
-<p>World time {{ now }} (clock: {{ clock }}). {{ moving or "Nothing is moving." }}
+<p>World time {{ now }} (clock: {{ clock }}). {{ moving }}
  <a href="/auth/login">The desk</a></p>
 {% if said %}<p class=said role=status>{{ said }}</p>{% endif %}
 <h2>Make a system misbehave</h2>
@@ -151,12 +151,20 @@ def _page(world: World, said: str = "", status: int = 200) -> Response:
         (f"{one.name}/{one.account}", getattr(one, "base_url", "the file drop"), len(list(one.book())))
         for one in sandboxes.accounts
     ]
+    moving = _moving(json.loads(world.still_moving()))
     text = _TEMPLATES.get_template("page").render(
-        now=f"{world.clock.now():%Y-%m-%d %H:%M:%S} UTC", clock=str(world.clock), moving=world.still_moving(),
+        now=f"{world.clock.now():%Y-%m-%d %H:%M:%S} UTC", clock=str(world.clock), moving=moving,
         said=said, kinds=meanings(), places=places, faults=_known(world).describe(), systems=systems,
     )  # fmt: skip
     headers = {"content-type": "text/html; charset=utf-8", "cache-control": "no-store"}
     return Response(HTTPStatus(status), headers, text.encode())
+
+
+def _moving(state: Mapping[str, Any]) -> str:
+    """What has not come to rest, as a sentence."""
+    said = [f"{count} in {name}" for name in ("messages", "executions") for name, count in state[name].items()]
+    due = "" if state["next due"] == "None" else f" The next thing is due at {state['next due'][:19]}."
+    return (f"Moving: {', '.join(said)}." if said else "Nothing is moving.") + due
 
 
 def _json(status: int, value: Any) -> Response:
