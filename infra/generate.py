@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from infra import documents, orchestration, pages, pages_credentials, shapes
+from infra import documents, orchestration, pages, pages_credentials, pages_reliability, shapes
 from tieout import flows, systems
 from tieout.core.credentials import SCHEMES
 
@@ -55,6 +55,8 @@ GENERATORS: dict[str, Generator] = {
     "docs/runbooks.md": pages.runbooks,
     "docs/systems.md": pages.system_page,
     "docs/credentials.md": pages_credentials.credential_page,
+    "docs/state-machine.md": pages_reliability.state_page,
+    "docs/verdicts.md": pages_reliability.verdict_page,
 }
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from infra import pages
+from infra import generate, pages, pages_reliability
 from tests.meta.guards import ROOT
 from tieout import flows, mappings, systems, tables
+from tieout.core import ledger
+from tieout.core.classify import COMMON
 from tieout.core.problems import PROBLEMS
 
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -64,3 +66,29 @@ def test_every_rule_of_a_system_is_read_from_its_readme() -> None:
     text = pages.system_page()["docs/systems.md"]
     assert "not said" not in text
     assert text.count("\n| ") == 2 + len(systems.SYSTEMS) + 10
+
+
+def test_the_state_page_shows_every_move_and_changes_with_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = pages_reliability.state_page()["docs/state-machine.md"]
+    for state, moves in ledger.MOVES.items():
+        assert all(f"    {state} --> {to}\n" in text for to in moves if state and to != state)
+    planted = {**ledger.MOVES, ledger.POSTED: frozenset({ledger.COMPENSATED, ledger.NEW})}
+    monkeypatch.setattr(ledger, "MOVES", planted)
+    assert "docs/state-machine.md" in generate.differences()
+
+
+def test_a_state_without_a_sentence_stops_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "MOVES", {**ledger.MOVES, "LOST": frozenset()})
+    with pytest.raises(ValueError, match="sentence"):
+        pages_reliability.state_page()
+
+
+def test_the_verdict_page_shows_each_targets_rows_before_the_common_ones_decide(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = pages_reliability.verdict_page()["docs/verdicts.md"]
+    for name in systems.TARGETS:
+        for row in systems.target(name).verdicts:
+            assert f"| {row.verdict.__name__} | `{row.code}` |" in text
+    monkeypatch.setattr(pages_reliability, "COMMON", COMMON[1:])
+    assert "docs/verdicts.md" in generate.differences()
