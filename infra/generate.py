@@ -57,6 +57,7 @@ GENERATORS: dict[str, Generator] = {
     "docs/credentials.md": pages_credentials.credential_page,
     "docs/state-machine.md": pages_reliability.state_page,
     "docs/verdicts.md": pages_reliability.verdict_page,
+    "docs/gates.md": pages_reliability.gate_page,
 }
 
 

@@ -1,6 +1,6 @@
-"""Pages of the posting protocol: the state machine with its legal moves, and the verdict table of every target.
+"""Pages of the posting protocol: the state machine and its moves, the verdict table of every target, the gates.
 
-Both are read where the product reads them (`core/ledger.py`, `core/classify.py`, the systems' own rows).
+All are read where the product reads them (`core/ledger.py`, `core/classify.py`, the systems' own rows).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from infra.pages import Files, cell, code, grid, page
 from tieout import systems
 from tieout.core import ledger
 from tieout.core.classify import COMMON, Row
+from tieout.core.gates import GATES
 from tieout.core.problems import PROBLEMS
 
 #: What a state is, in a sentence. A state without one, or a sentence without a state, stops the generator.
@@ -95,6 +96,31 @@ def verdict_page() -> Files:
              "| `Ignore` | none of our business; said in the log |"],
             ["## Common", "", *grid(HEADS, [_row(row) for row in COMMON])],
             *own,
+        )
+    }  # fmt: skip
+
+
+def gate_page() -> Files:
+    """The gates in their order, with the sentence that a person reads of each code."""
+    rows = [
+        (
+            str(position),
+            gate.name,
+            cell(gate.guards),
+            "<br>".join(f"{code(one)}: {cell(PROBLEMS[one].sentence)}" for one in gate.codes),
+            cell(gate.opens),
+        )
+        for position, gate in enumerate(GATES, 1)
+    ]
+    return {
+        "docs/gates.md": page(
+            "The gates before a posting",
+            "`shared/tieout/core/gates.py`",
+            ["Each is a pure check of what was read for the posting; the first that objects decides, and nothing of the",
+             "posting has left us then. Two more stand behind them: the rendering holds whatever a table does not map,",
+             "and the claim takes a slot of the target's budget in the same write (`budget_spent`). Ownership by field",
+             "and limits by amount are not gates yet."],
+            grid(("", "Gate", "Guards", "Says", "Opens by"), rows),
         )
     }  # fmt: skip
 

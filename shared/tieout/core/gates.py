@@ -1,12 +1,13 @@
-"""The gates before a posting: an ordered, declared list of pure checks, each with its code and sentence.
+"""The gates before a posting: one ordered, declared list; a row says what a gate protects, what it says, what opens it.
 
-Residency, lane, parent, period, breaker are here; *tables* is the rendering itself (an unmapped value holds), and
-*budget* is the slot taken in the same write as the claim.
+Seven are pure functions that `ask` calls in order before anything is rendered. *Tables* is asked by the rendering (an
+unmapped value holds), *budget* by the claim (the slot is taken in the same write): both stand in the list, without a
+function, so that the list is the whole truth. The page of gates is derived from here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -15,8 +16,22 @@ from tieout.core import lanes
 from tieout.core.keys import Key
 from tieout.core.late import Action, Decision
 from tieout.core.ledger import COMPENSATED, POSTED, stamp
-from tieout.core.verdicts import NeedsHuman, NotYet
+from tieout.core.verdicts import NeedsHuman, NotYet, Verdict
 from tieout.core.writes import Item
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the governed tables say about a posting on the day it is asked; ``None`` where they say nothing.
+
+    ``fence`` is the only region its entity's documents may be worked on in (``eu`` stands for every ``eu-...``), ``owner``
+    the system of record of its kind, ``limit`` the amount, in minor units of its currency, up to which one person is
+    enough.
+    """
+
+    fence: str | None = None
+    owner: str | None = None
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -33,13 +48,24 @@ class Scene:
     now: datetime
     region: str
     late: Decision | None = None
+    rules: Rules = Rules()
 
 
 def residency(scene: Scene) -> None:
-    """A document of another region is never sent from here."""
+    """A document of another region, or of an entity that is fenced into another, is never sent from here."""
     region = scene.posting.get("region", scene.region)
+    fence = scene.rules.fence
+    if fence and scene.region != fence and not scene.region.startswith(f"{fence}-"):
+        region = fence
     if region != scene.region:
         raise NeedsHuman("wrong_region", region=region)
+
+
+def ownership(scene: Scene) -> None:
+    """A document of a kind that has one system of record is not posted from another's word."""
+    owner, source = scene.rules.owner, scene.posting.get("source")
+    if owner and source != owner:
+        raise NeedsHuman("not_its_owner", kind=scene.posting["kind"], owner=owner, source=str(source))
 
 
 def lane(scene: Scene) -> None:
@@ -68,9 +94,24 @@ def period(scene: Scene) -> None:
     decision = scene.late
     if decision is None or decision.action <= Action.REDATE:
         return
-    code = "period_closed" if decision.action is Action.HOLD else "late_document"
+    facts = {"gate": "period", "period": decision.period.name, "entity": scene.posting["entity"]}
     why = ", ".join(decision.reasons)
-    raise NotYet(code, gate="period", period=decision.period.name, entity=scene.posting["entity"], why=why)
+    if decision.action is Action.HOLD:
+        raise NotYet("period_closed", why=why, **facts)
+    raise NotYet("late_document", why=why, **facts)
+
+
+def limits(scene: Scene) -> None:
+    """An amount above the limit waits for a second person: an approval by name, with a reason, of this very amount."""
+    total, limit = scene.posting.get("total"), scene.rules.limit
+    if total is None or limit is None or abs(int(total)) <= limit:
+        return
+    approved = scene.posting.get("approved") or {}
+    if approved.get("by") and approved.get("why") and approved.get("total", total) == total:
+        return
+    facts = {"kind": scene.posting["kind"], "entity": scene.posting["entity"]}
+    raise NotYet("above_limit", gate="limits", currency=str(scene.posting.get("currency")), total=str(total),
+                 limit=str(limit), **facts)  # fmt: skip
 
 
 def breaker(scene: Scene) -> None:
@@ -80,11 +121,34 @@ def breaker(scene: Scene) -> None:
         raise NotYet("target_paused", gate="breaker", until=until, target=scene.posting["target"])
 
 
-#: In the order in which they are asked.
-GATES: Final[Sequence[Callable[[Scene], None]]] = (residency, lane, parent, period, breaker)
+@dataclass(frozen=True)
+class Gate:
+    """One gate: its check, the codes it may raise, what it guards, and what opens it again."""
+
+    check: Callable[[Scene], None]
+    codes: tuple[str, ...]
+    guards: str
+    opens: str
+
+    @property
+    def name(self) -> str:
+        """As holds and pages call it."""
+        return self.check.__name__
+
+
+#: In the order in which they are asked: first what makes sending wrong for good, last what only asks for patience.
+GATES: Final[Sequence[Gate]] = (
+    Gate(residency, ("wrong_region",), "a document of another region is never sent from here", "its own deployment"),
+    Gate(lane, ("behind",), "nothing overtakes what stands before it in its lane", "the booking of the head"),
+    Gate(parent, ("parent_missing", "customer_not_linked"), "nothing is posted before what it hangs on is accepted",
+         "the parent's booking, the customer's link; late ones become a case"),
+    Gate(period, ("period_closed", "late_document"), "nothing is dated into a period that takes no more",
+         "the late document policy: another day, a reopened period, a person"),
+    Gate(breaker, ("target_paused",), "a target that asked for a pause, or does not answer, is left alone", "time"),
+)  # fmt: skip
 
 
 def ask(scene: Scene) -> None:
     """Ask every gate in order; the first that objects raises its verdict."""
     for gate in GATES:
-        gate(scene)
+        gate.check(scene)
