@@ -67,6 +67,7 @@ def test_pages_ask_for_a_session_and_the_json_api_for_a_token(stack: dict[str, A
     assert guarded == {
         ("GET", "/v1/{proxy+}"): {"Oidc"},
         ("POST", "/v1/tables/{proxy+}"): {"Oidc"},
+        ("POST", "/v1/settle/{proxy+}"): {"Oidc"},
         ("GET", "/desk"): {"DeskSession"},
         ("GET", "/desk/{proxy+}"): {"DeskSession"},
     }
@@ -199,3 +200,16 @@ def test_cfn_lint_runs_the_house_rules(tmp_path: Path) -> None:
     assert "E9102" in done.stdout, done.stdout + done.stderr
     assert "E9109" in done.stdout
     assert "E9103" not in done.stdout
+
+
+def test_the_desk_writes_changes_of_tables_postings_and_lanes_and_nothing_else(stack: dict[str, Any]) -> None:
+    """No emulator at hand holds roles to leading keys, so the template is asked."""
+    [policy] = stack["Resources"]["DeskRole"]["Properties"]["Policies"]
+    writes = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"}
+    keys: set[str] = set()
+    for one in policy["PolicyDocument"]["Statement"]:
+        actions = one["Action"] if isinstance(one["Action"], list) else [one["Action"]]
+        if writes & set(actions):
+            assert list(one["Condition"]) == ["ForAllValues:StringLike"]
+            keys |= set(one["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"])
+    assert keys == {"T#*", "P#*", "L#*"}

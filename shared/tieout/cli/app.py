@@ -14,6 +14,7 @@ from tieout import __version__, flows
 from tieout.cli import explain as explaining
 from tieout.cli import mappings as mapping_commands
 from tieout.cli import send as sending
+from tieout.cli import settle as settle_commands
 from tieout.cli import show
 from tieout.cli import systems as system_commands
 from tieout.cli import tables as table_commands
@@ -34,6 +35,7 @@ app.add_typer(system_commands.app, name="systems")
 app.add_typer(flows_app, name="flows")
 app.add_typer(mapping_commands.app, name="mappings")
 app.add_typer(table_commands.app, name="tables")
+app.add_typer(settle_commands.app, name="settle")
 
 Days = Annotated[int, typer.Option("--days", min=1, max=31, help="How many UTC days back, today included.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=500, help="At most so many.")]

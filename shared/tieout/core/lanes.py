@@ -93,3 +93,16 @@ def come_back(lane: Item, posting_key: str, now: datetime) -> Change:
     """Put a posting that stood aside back at the front (its parent was posted by another way than this lane)."""
     aside = [key for key in lane.get("aside", []) if key != posting_key]
     return _rewrite(lane, [posting_key, *(lane.get("queue") or [])], aside, now)
+
+
+def withdraw(lane: Item, posting_key: str, now: datetime) -> Change:
+    """Take a posting out wherever it stands, because a person ended it unsent; the next is looked at at once.
+
+    What stood aside for a head that goes comes to the front, as in :func:`leave`.
+    """
+    queue, aside = list(lane.get("queue") or []), list(lane.get("aside") or [])
+    if head(lane) == posting_key:
+        queue, aside = [*aside, *queue[1:]], []
+    else:
+        queue, aside = ([key for key in keys_ if key != posting_key] for keys_ in (queue, aside))
+    return _rewrite(lane, queue, aside, now, **(due(lane["pk"], now) if queue else {}))

@@ -4,7 +4,7 @@
 
     NEW ─▶ SENDING ─▶ POSTED
       │        ├─▶ DELIVERED ─▶ POSTED | REFUSED        (file and asynchronous targets)
-      │        ├─▶ IN_DOUBT ─ find ─▶ POSTED | NEW (proven absent) | AMBIGUOUS
+      │        ├─▶ IN_DOUBT ─ find ─▶ POSTED | NEW (proven absent) | AMBIGUOUS ─ look again ─▶ IN_DOUBT
       │        └─▶ REFUSED ─ fix, approve ─▶ NEW
       ├─▶ HELD      ├─▶ SUPERSEDED      └─▶ COMPENSATED
 
@@ -45,7 +45,8 @@ MOVES: Final[Mapping[str, frozenset[str]]] = {
     SENDING: frozenset({POSTED, DELIVERED, IN_DOUBT, REFUSED, HELD, NEW}),
     DELIVERED: frozenset({POSTED, REFUSED, AMBIGUOUS, DELIVERED}),
     IN_DOUBT: frozenset({POSTED, NEW, AMBIGUOUS, DELIVERED, IN_DOUBT}),
-    AMBIGUOUS: frozenset({POSTED, NEW, AMBIGUOUS}),
+    # A person may ask for another look; the look decides, never the person.
+    AMBIGUOUS: frozenset({POSTED, NEW, AMBIGUOUS, IN_DOUBT}),
     # A held posting is asked all gates again by whoever claims it, so it may go straight on.
     HELD: frozenset({NEW, SENDING, HELD, REFUSED, SUPERSEDED}),
     REFUSED: frozenset({NEW, REFUSED, SUPERSEDED, COMPENSATED}),
@@ -154,7 +155,9 @@ def new_posting(facts: Item, now: datetime, by: str, token: str) -> Put:
 
 
 #: What a terminal posting no longer needs; the vault and the target's book hold it from then on.
-_SPENT = ("payload", "doc", "owner", "lease", "due", "due_shard", "code", "facts", "hold", "case", "since", "batch")
+_SPENT = (
+    "payload", "doc", "owner", "lease", "due", "due_shard", "code", "facts", "hold", "case", "since", "batch", "wish",
+)  # fmt: skip
 
 
 def move(

@@ -23,6 +23,7 @@ from tieout.core.money import Currency, Money
 from tieout.core.problems import Problem, problem
 from tieout.core.writes import Item
 from tieout.work.ports import Ledger
+from tieout.work.settle import offered
 from tieout.work.views import (
     DAYS,
     MOST,
@@ -347,6 +348,7 @@ def _case(item: Item, now: datetime) -> Case:
     return Case(
         line, line.code or "late", line.sentence or entry.say(facts_of(item)), entry.cause, entry.remedy,
         str(about.get("owner") or entry.owner), entry.severity, entry.recovers, opened, now - opened,
+        offered(item),
     )  # fmt: skip
 
 

@@ -129,6 +129,8 @@ class Case:
     recovers: bool
     opened: datetime
     age: timedelta
+    #: What may be done to it now, by name (`tieout settle`); empty where nothing can or need be.
+    actions: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
