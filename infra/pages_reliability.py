@@ -116,10 +116,10 @@ def gate_page() -> Files:
         "docs/gates.md": page(
             "The gates before a posting",
             "`shared/tieout/core/gates.py`",
-            ["Each is a pure check of what was read for the posting; the first that objects decides, and nothing of the",
-             "posting has left us then. Two more stand behind them: the rendering holds whatever a table does not map,",
-             "and the claim takes a slot of the target's budget in the same write (`budget_spent`). Ownership by field",
-             "and limits by amount are not gates yet."],
+            ["Each is a pure check of what was read for the posting; the first that objects decides, and nothing of",
+             "the posting has left us then. Two more stand behind them: the rendering holds whatever a table does not",
+             "map, and the claim takes a slot of the target's budget in the same write (`budget_spent`). Ownership is",
+             "asked by kind of document; by field it is governed data that no gate reads yet."],
             grid(("", "Gate", "Guards", "Says", "Opens by"), rows),
         )
     }  # fmt: skip

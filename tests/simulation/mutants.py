@@ -62,7 +62,7 @@ MUTANTS: Final[Sequence[Mutant]] = (
        argued="the lane gate stands before it; only a posting that comes back in front between the two gets by"),
     _m("a held posting is overtaken", (LANES, 'when={"queue[0]": posting_key}', "when={}"),
        (P, "if item.get(\"lane\") and lanes.head(lane) != item[\"key\"]:", "if False:"),
-       ("tieout.core.gates", "for gate in GATES:", "for gate in (GATES[0], *GATES[2:]):")),
+       ("tieout.core.gates", "for gate in GATES:", "for gate in (*GATES[:2], *GATES[3:]):")),
     _m("budget slots are written unconditionally", (P, 'when={"rev": budget.get("rev")},\n            upsert=True,', "upsert=True,")),
     _m("the budget's limit is not looked at", (P, "if len(leases) >= self.limit:", "if False:")),
     # --- what an answer means
@@ -109,7 +109,7 @@ MUTANTS: Final[Sequence[Mutant]] = (
     _m("a lane is rewritten unconditionally", (LANES, 'when={"rev": lane["rev"], "queue[0]": head(lane)},', "when={},")),
     _m("a posting comes back to its lane apart from its move", (W, BOOKED,
        'for one in back(batch.view):\n        batch.ports.ledger.write([one])\n    ' + BOOKED.replace(", extra=back", ""))),
-    _m("a parent is not waited for", ("tieout.core.gates", "for gate in GATES:", "for gate in (*GATES[:2], *GATES[3:]):")),
+    _m("a parent is not waited for", ("tieout.core.gates", "for gate in GATES:", "for gate in (*GATES[:3], *GATES[4:]):")),
     _m("a posting does not join its lane", (IN, "if made.join:\n            writes.append", "if False:\n            writes.append")),
     # --- intake and identity
     _m("the event's key is the message's", (IN, "key = keys.event(arrival.source, arrival.account, taken.event_id)", "key = keys.event(arrival.source, arrival.account, arrival.message.id)")),

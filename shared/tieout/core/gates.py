@@ -1,13 +1,12 @@
 """The gates before a posting: one ordered, declared list; a row says what a gate protects, what it says, what opens it.
 
-Seven are pure functions that `ask` calls in order before anything is rendered. *Tables* is asked by the rendering (an
-unmapped value holds), *budget* by the claim (the slot is taken in the same write): both stand in the list, without a
-function, so that the list is the whole truth. The page of gates is derived from here.
+Pure functions that `ask` calls in order before anything is rendered. Two more stand behind them: *tables* is the
+rendering itself (an unmapped value holds), *budget* the slot taken in the same write as the claim.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -16,7 +15,7 @@ from tieout.core import lanes
 from tieout.core.keys import Key
 from tieout.core.late import Action, Decision
 from tieout.core.ledger import COMPENSATED, POSTED, stamp
-from tieout.core.verdicts import NeedsHuman, NotYet, Verdict
+from tieout.core.verdicts import NeedsHuman, NotYet
 from tieout.core.writes import Item
 
 
@@ -24,9 +23,9 @@ from tieout.core.writes import Item
 class Rules:
     """What the governed tables say about a posting on the day it is asked; ``None`` where they say nothing.
 
-    ``fence`` is the only region its entity's documents may be worked on in (``eu`` stands for every ``eu-...``), ``owner``
-    the system of record of its kind, ``limit`` the amount, in minor units of its currency, up to which one person is
-    enough.
+    ``fence`` is the only region in which its entity's documents may be worked on (``eu`` stands for every ``eu-...``),
+    ``owner`` the system of record of its kind, ``limit`` the amount, in minor units of its currency, up to which no
+    second person is needed.
     """
 
     fence: str | None = None
@@ -138,12 +137,17 @@ class Gate:
 
 #: In the order in which they are asked: first what makes sending wrong for good, last what only asks for patience.
 GATES: Final[Sequence[Gate]] = (
-    Gate(residency, ("wrong_region",), "a document of another region is never sent from here", "its own deployment"),
+    Gate(residency, ("wrong_region",), "a document of another region, or of an entity fenced there, never leaves here",
+         "its own deployment"),
+    Gate(ownership, ("not_its_owner",), "a kind with one system of record is not booked from another system's word",
+         "the right source, or the table's row, changed by two people; then a retry"),
     Gate(lane, ("behind",), "nothing overtakes what stands before it in its lane", "the booking of the head"),
     Gate(parent, ("parent_missing", "customer_not_linked"), "nothing is posted before what it hangs on is accepted",
          "the parent's booking, the customer's link; late ones become a case"),
     Gate(period, ("period_closed", "late_document"), "nothing is dated into a period that takes no more",
          "the late document policy: another day, a reopened period, a person"),
+    Gate(limits, ("above_limit",), "an amount above its entity's limit is not decided without a second person",
+         "an approval on the posting, or a higher limit, approved by two people"),
     Gate(breaker, ("target_paused",), "a target that asked for a pause, or does not answer, is left alone", "time"),
 )  # fmt: skip
 

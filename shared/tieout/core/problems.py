@@ -100,6 +100,13 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "wrong_region": Problem(
         "The document belongs to region {region}, not here.", "A residency rule.", "Send it to its own deployment.",
         ENGINEER, severity="critical"),
+    "not_its_owner": Problem(
+        "A {kind} is {owner}'s to say, and this one comes from {source}.", "The ownership table names one system.",
+        "Correct the source, or the row in the ownership table; then retry.", REVENUE),
+    "above_limit": Problem(
+        "{kind} of {entity} over {total} (minor units of {currency}) is above the limit of {limit}.",
+        "Amounts above the limit need a second person.", "Compare it with the source, then approve it.", FINANCE,
+        severity="warning"),
     "behind": Problem(
         "It waits behind {head}.", "An earlier document of the same lane is not finished.", "None: order is kept.",
         case=False, recovers=True, severity="info"),

@@ -95,13 +95,13 @@ def _residency(row: Row, known: set[str]) -> Iterator[str]:
 
 
 def _ownership(row: Row, _: set[str]) -> Iterator[str]:
-    """The key is a field of a document: ``customer.legal_name``."""
-    kind, _dot, path = row.key.partition(".")
+    """The key is a field of a document, ``customer.legal_name``, or a kind as a whole: ``payout``."""
+    kind, dot, path = row.key.partition(".")
     model: Any = KINDS.get(kind)
     if model is None:
         yield f"no kind of document {kind!r}{suggest(kind, KINDS)}"
         return
-    for step in path.split("."):
+    for step in path.split(".") if dot else ():
         fields = model.model_fields if isinstance(model, type) and issubclass(model, BaseModel) else {}
         if step not in fields:
             yield f"no field {step!r} in {row.key!r}{suggest(step, fields)}"
@@ -114,6 +114,17 @@ def _inner(annotation: Any) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next((found for arg in get_args(annotation) if (found := _inner(arg)) is not None), None)
+
+
+def _limits(row: Row, _: set[str]) -> Iterator[str]:
+    """A limit is of a kind in a currency, ``invoice:USD``, and in that currency's minor units."""
+    kind, _colon, currency = row.key.partition(":")
+    if row.key != "*" and kind not in KINDS:
+        yield f"no kind of document {kind!r}{suggest(kind, KINDS)}"
+    if row.key != "*" and currency not in EXPONENTS:
+        yield f"no currency {currency!r}{suggest(currency, EXPONENTS)}"
+    if int(str(row.cells[VALUE])) < 0:
+        yield f"a limit is not less than nothing, not {row.cells[VALUE]}"
 
 
 def _retries(row: Row, _: set[str]) -> Iterator[str]:
@@ -129,5 +140,6 @@ _CHECKS: Final[Mapping[str, Callable[[Row, set[str]], Iterator[str]]]] = {
     "rates": _rates,
     "residency": _residency,
     "ownership": _ownership,
+    "limits": _limits,
     "retry_policies": _retries,
 }

@@ -238,6 +238,7 @@ def _scene(batch: Batch, item: Item) -> gates.Scene:
         now=batch.ports.now(),
         region=batch.ports.region,
         late=render.lateness(batch.ports, item),
+        rules=render.rules(batch.ports, item),
     )
 
 

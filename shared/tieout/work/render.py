@@ -9,11 +9,11 @@ from typing import Any
 
 from tieout import mappings, tables
 from tieout.contract import Read, Target
-from tieout.core import documents, late
+from tieout.core import documents, gates, late
 from tieout.core.clocks import EventInstant, document_date_at
 from tieout.core.documents import Booked, Document
 from tieout.core.keys import Key
-from tieout.core.lookup import View
+from tieout.core.lookup import VALUE, Cell, View
 from tieout.core.mapping import CompiledMapping, Lineage, Origin
 from tieout.core.nodes import GovernanceError
 from tieout.core.routing import Decision
@@ -107,6 +107,27 @@ def lateness(ports: Ports, posting: Item) -> late.Decision | None:
     if calendar is None:
         raise NotYet("period_not_in_calendar", entity=doc.entity, posting_date=doc.posting_date.iso, gate="period")
     return late.decide_for(doc, calendar, late.rule_for(view, doc.kind, entity.currency))
+
+
+def rules(ports: Ports, posting: Item) -> gates.Rules:
+    """What residency, ownership and limits say today about a posting, for its gates.
+
+    By the day it is asked, not the document's: what matters is who may do what now.
+    """
+    known = tables_now(ports)
+    view = known.view(ports.now().date(), entity=posting["entity"])
+
+    def cell(table: str, key: str, column: str = VALUE) -> Cell:
+        return view.value(table, key, column) if table in known.tables else None
+
+    fence = cell("residency", posting["entity"]) if cell("residency", posting["entity"], "fenced") else None
+    owner = cell("ownership", posting["kind"]) if cell("ownership", posting["kind"], "other") == "case" else None
+    limit = cell("limits", f"{posting['kind']}:{posting.get('currency')}")
+    return gates.Rules(
+        fence=str(fence) if fence else None,
+        owner=str(owner) if owner else None,
+        limit=limit if isinstance(limit, int) else None,
+    )
 
 
 def dated(ports: Ports, posting: Item) -> tuple[Document, late.Decision | None]:
