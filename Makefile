@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo test simulate mutants check bench generate accept build clean lock format \
+.PHONY: help run demo test simulate mutants conformance check bench generate accept build clean lock format \
 	check-code check-types check-imports check-template check-fresh check-meta
 
 PYTHON ?= python3
@@ -21,7 +21,7 @@ export AWS_DEFAULT_REGION ?= us-east-1
 
 help: ## this page
 	@echo "Tieout: every event ties out. make <command>:"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' Makefile
 	@echo "The first one sets up .venv from requirements-dev.lock; PYTHON=python3.13 picks another Python (3.11 to 3.13)."
 
 run: .venv/.ready ## the local world and a short story; STORY=none starts it empty
@@ -40,6 +40,9 @@ simulate: .venv/.ready ## every schedule of a few faults, then 20,000 seeded his
 mutants: .venv/.ready ## hunts each kept reliability bug with the simulation; SEEDS=400 for a short hunt
 	$(BIN)/python -m tests.simulation.mutants --jobs $(JOBS) --seeds $(SEEDS) $(ARGS)
 
+conformance: .venv/.ready .venv-acceptance/.ready ## asks a second AWS (MiniStack, on loopback) what the local one is asked: docs/conformance.md
+	$(BIN)/python -m tests.conformance
+
 check: check-code check-types check-imports check-template check-fresh check-meta ## lint, types, import law, template, derived files, house rules
 	@echo "check: all clean"
 
@@ -48,6 +51,7 @@ bench: .venv/.ready ## counts against the budgets: modules at INIT, AWS calls, p
 
 generate: .venv/.ready ## writes what is derived: state machines, the derived blocks of template.yaml, docs
 	$(BIN)/python -m infra.generate
+	$(BIN)/python -m tests.conformance page
 
 accept: .venv/.ready ## rewrites the expectations of the mapping examples; the diff is the review
 	$(BIN)/python -m infra.accept
@@ -67,11 +71,13 @@ lock: .venv/.ready ## resolves the locks anew from pyproject.toml (needs uv and 
 		--constraint requirements-dev.lock pyproject.toml --output-file shared/requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
 		requirements-sam.in --output-file requirements-sam.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
+		requirements-acceptance.in --output-file requirements-acceptance.lock
 	echo "pip>=25,<27" | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --allow-unsafe \
 		--custom-compile-command "make lock" - --output-file requirements-pip.lock
 
 clean: ## removes what was built and cached, environments included
-	rm -rf .venv .venv-sam .aws-sam .build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-sam .venv-acceptance .aws-sam .build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- the parts of check, each runs alone too ------------------------------------------------------------------------
@@ -123,4 +129,8 @@ endef
 
 .venv-sam/.ready: requirements-sam.lock
 	$(call environment,.venv-sam,requirements-sam.lock)
+	@touch $@
+
+.venv-acceptance/.ready: requirements-acceptance.lock
+	$(call environment,.venv-acceptance,requirements-acceptance.lock)
 	@touch $@
