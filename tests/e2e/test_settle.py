@@ -6,7 +6,10 @@ from datetime import timedelta
 
 from infra.local.sandbox import Line
 from tests.e2e.scene import Scene, scene
+from tests.e2e.test_onboarding import refuse_customers, win
 from tests.e2e.test_table_change import ask
+from tieout.core.keys import Key
+from tieout.core.writes import Change
 
 
 def unknown_product(on: Scene) -> str:
@@ -48,3 +51,46 @@ def test_a_released_posting_is_asked_again_and_held_again_while_its_cause_stands
         [held] = on.postings()
         assert (held["state"], held["code"]) == ("HELD", "item_not_mapped")
         assert on.in_netsuite() == []
+
+
+def test_a_failed_onboarding_is_restarted_as_run_two_and_each_system_has_one_customer() -> None:
+    with scene(customer=False) as on:
+        kept = list(on.sandboxes.netsuite.masters["subsidiary"])
+        refuse_customers(on)
+        win(on)
+        [failed] = on.items("run")
+        assert (failed["state"], failed["code"]) == ("CASE", "step_failed")
+        on.sandboxes.netsuite.masters["subsidiary"].extend(kept)
+        name = f"{failed['pk'].removeprefix('F#')}/{failed['sk']}"
+        wish = {"run": name, "why": "the subsidiary is set up in the ERP now"}
+        status, told = ask(on.world, "vera", "viewer", "/v1/settle/restart", **wish)
+        assert status == 403, told
+        status, told = ask(on.world, "anna", "operator", "/v1/settle/restart", **wish)
+        assert (status, told["state"], told["run"][-5:]) == (200, "NEW", "r0002"), told
+        status, again = ask(on.world, "cleo", "operator", "/v1/settle/restart", **wish)
+        assert (status, "restarted as r0002 by anna" in again["detail"]) == (409, True), again
+        on.world.invoke("probe", {})
+        on.settle()
+        first, second = sorted(on.items("run"), key=lambda item: str(item["sk"]))
+        assert (first["state"], first["next_run"]) == ("COMPENSATED", "r0002")
+        assert (second["state"], second["restarts"]) == ("DONE", "r0001")
+        made = {item["generation"] for item in on.items("posting") if item["step"] == "subscribe"}
+        assert made == {1}
+        live = [one for one in on.sandboxes.book("stripe", "acct_us") if one.kind == "customer"]
+        assert [one.status for one in live].count("active") == 1
+        assert len(on.in_netsuite("customer")) == 1
+        assert on.differences() == []
+
+
+def test_a_run_is_not_restarted_while_something_of_it_stands() -> None:
+    with scene(customer=False) as on:
+        refuse_customers(on)
+        win(on)
+        [failed] = on.items("run")
+        [made] = [one for one in on.items("posting") if (one["step"], one["action"]) == ("billing", "create")]
+        standing = Change(Key(made["pk"], made["sk"]), set={"state": "POSTED"})  # as if its undo had never been
+        on.ledger.write([standing])
+        name = f"{failed['pk'].removeprefix('F#')}/{failed['sk']}"
+        status, told = ask(on.world, "anna", "operator", "/v1/settle/restart", run=name, why="try it once more")
+        assert (status, "still stands" in told["detail"]) == (400, True), told
+        assert len(on.items("run")) == 1

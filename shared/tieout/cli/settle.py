@@ -66,14 +66,28 @@ def decline(posting: Key, why: Why, url: Url = "", token: Token = "", as_json: A
     _told(Api(connect(url, token)).submit("/v1/settle/decline", {"posting": posting, "why": why}), as_json)
 
 
+@app.command("restart")
+@command
+def restart(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A failed run, as `tieout show ID` tells it.")],
+    why: Why,
+    url: Url = "",
+    token: Token = "",
+    as_json: AsJson = False,
+) -> None:
+    """Start a failed flow run again as run n+1, once nothing of the failed one stands."""
+    _told(Api(connect(url, token)).submit("/v1/settle/restart", {"run": run, "why": why}), as_json)
+
+
 def _told(done: dict[str, Any], as_json: bool) -> None:
     if as_json:
         show.as_json(out(), done)
         return
     wish = done.get("wish")
+    name = done.get("posting") or done.get("run")
     said = (
-        f"{done['posting']}: {wish['action']} is asked for by {wish['by']}; a second person must agree"
+        f"{name}: {wish['action']} is asked for by {wish['by']}; a second person must agree"
         if wish
-        else f"{done['posting']} is {done['state']} now"
+        else f"{name} is {done['state']} now"
     )
     out().print(Text(show.clean(said)), soft_wrap=True)

@@ -55,7 +55,7 @@ def settle(books: Ledger, wish: Wish, by: str, now: datetime, token: str) -> Ite
     Raises `NotThere`, `BadQuestion` (no such action, no reason, not in this state) and `Moved`.
     """
     action = _action(wish.action)
-    why = _reason(wish.why)
+    why = reason(wish.why)
     posting = _posting(books, wish.posting)
     if wish.seen and wish.seen != posting["tail"]:
         raise Moved(_who_was_first(posting))
@@ -90,12 +90,14 @@ def decline(books: Ledger, posting: str, by: str, why: str, now: datetime, token
     """Say no to what somebody asked for, or take one's own wish back."""
     item = _posting(books, posting)
     asked = _asked(item)
-    note: dict[str, Any] = {"declined": str(asked["action"]), "asked": str(asked["by"]), "why": _reason(why)}
+    note: dict[str, Any] = {"declined": str(asked["action"]), "asked": str(asked["by"]), "why": reason(why)}
     return _write(books, item, _keep(item, now, by, token, {}, remove=("wish",), **note))
 
 
 def offered(posting: Item) -> tuple[str, ...]:
-    """What may be done to ``posting`` now, by name: ``agree`` and ``decline`` alone while a wish stands."""
+    """What may be done to ``posting`` (or a failed run) now, by name: ``agree`` and ``decline`` while a wish stands."""
+    if posting.get("what") == "run":
+        return ("restart",) if (posting["state"], posting.get("code")) == (ledger.CASE, "step_failed") else ()
     if posting.get("what") != "posting":
         return ()
     if posting.get("wish") and allowed(posting):
@@ -176,7 +178,8 @@ def _action(name: str) -> Action:
     return ACTIONS[name]
 
 
-def _reason(why: str) -> str:
+def reason(why: str) -> str:
+    """The reason as it is kept. Raises `BadQuestion` for one too short to mean anything, or too long."""
     said = " ".join(why.split())
     if not _WHY <= len(said) <= _MOST_WHY:
         raise BadQuestion(f"say why, in a sentence of {_WHY} to {_MOST_WHY} letters: it stays in the history")

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tieout.aws.web.http import Answer, Refusal, Request, Route, route, to_json
 from tieout.core.writes import Item
-from tieout.work import settle
+from tieout.work import restart, settle
 from tieout.work.ports import Ledger
 
 #: Who may act on postings, and who may agree where a second person must.
@@ -26,6 +26,7 @@ def routes(books: Ledger, log: Callable[..., None]) -> list[Route]:
         route("POST", "/v1/settle/ask", api.ask),
         route("POST", "/v1/settle/agree", api.agree),
         route("POST", "/v1/settle/decline", api.decline),
+        route("POST", "/v1/settle/restart", api.restart),
     ]
 
 
@@ -49,6 +50,11 @@ class _Settling:
         posting, why = form.get("posting", ""), form.get("why", "")
         return self._done(lambda token: settle.decline(self._books, posting, by, why, request.now, token), by)
 
+    def restart(self, request: Request) -> Answer:
+        form, by = request.form, _who(request, ACT)
+        run, why = form.get("run", ""), form.get("why", "")
+        return self._done(lambda token: restart.restart(self._books, run, why, by, request.now, token), by)
+
     def _done(self, act: Callable[[str], Item], by: str) -> Answer:
         try:
             item = act(secrets.token_hex(12))
@@ -57,16 +63,20 @@ class _Settling:
         except settle.Moved as moved:
             raise Refusal(409, "Not any more", f"{str(moved)[:1].upper()}{str(moved)[1:]}.", "moved") from None
         last = item["history"][-1]
-        self._log("settled", posting=item["key"], by=by, to=item["state"], line=last["n"])
+        self._log("settled", what=_name(item), by=by, to=item["state"], line=last["n"])
         return to_json(200, told(item))
 
 
 def told(item: Item) -> dict[str, Any]:
-    """A posting after an action: its state, the line that was written, what is still asked, what may be done next."""
+    """A posting (or new run) after an action: state, the line that was written, what is asked, what may be done."""
     return {
-        "posting": item["key"], "state": item["state"], "seen": item["tail"], "line": item["history"][-1],
+        item["what"]: _name(item), "state": item["state"], "seen": item["tail"], "line": item["history"][-1],
         "wish": item.get("wish"), "actions": list(settle.offered(item)),
     }  # fmt: skip
+
+
+def _name(item: Item) -> str:
+    return str(item["key"]) if item["what"] == "posting" else f"{item['pk'].removeprefix('F#')}/{item['sk']}"
 
 
 def _who(request: Request, roles: frozenset[str]) -> str:
