@@ -20,7 +20,8 @@ class Action:
     """One thing a person may do: from which states, to which (``""`` keeps the state), and what it means.
 
     ``second`` says that where money hangs on the posting somebody else must agree. ``steps`` says whether a posting of
-    a multi-step flow takes it: its state machine has its own answer to what a step did.
+    a multi-step flow takes it: its state machine has its own answer to what a step did. ``code`` is the only problem
+    that it answers; empty for any.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Action:
     sentence: str
     second: bool = False
     steps: bool = False
+    code: str = ""
 
 
 ACTIONS: Final[Mapping[str, Action]] = {
@@ -36,6 +38,12 @@ ACTIONS: Final[Mapping[str, Action]] = {
     for one in (
         Action("retry", frozenset({REFUSED}), NEW, "Render it again from today's tables and mapping, and send it."),
         Action("release", frozenset({HELD}), "", "Ask its gates again now instead of at its next look.", steps=True),
+        Action("approve", frozenset({HELD}), "",
+               "Approve its amount, above the limit: the limits gate lets this very amount through.", second=True,
+               steps=True, code="above_limit"),
+        Action("approve", frozenset({HELD}), "",
+               "Let exactly this amount pass the limit: one person asks, a second agrees.",
+               second=True, steps=True, code="above_limit"),
         Action("look", frozenset({AMBIGUOUS}), IN_DOUBT,
                "Look at the target again: what shows our reference, currency and total is adopted, what is proven "
                "absent is sent again, all else is a case again.", steps=True),
@@ -47,7 +55,10 @@ ACTIONS: Final[Mapping[str, Action]] = {
 
 def fits(action: Action, posting: Item) -> bool:
     """Whether ``action`` may be done to ``posting`` as it stands."""
-    return posting["state"] in action.states and (action.steps or "run" not in posting)
+    if action.code and posting.get("code") != action.code:
+        return False
+    waits = not action.code or posting.get("code") == action.code
+    return posting["state"] in action.states and waits and (action.steps or "run" not in posting)
 
 
 def allowed(posting: Item) -> tuple[str, ...]:

@@ -111,13 +111,19 @@ def _do(
 ) -> Item:
     note: dict[str, Any] = {"action": action.name, "why": why, "asked": asked}
     if not action.to:
-        return _write(books, posting, _keep(posting, now, by, token, {}, remove=("wish",), **note))
+        given = _approval(posting, by, why, asked, now) if action.name == "approve" else {}
+        return _write(books, posting, _keep(posting, now, by, token, given, remove=("wish",), **note))
     gone = ("wish", "code", "facts", "case", "hold", "looks", "aside")
     if action.to == ledger.SUPERSEDED:
         return _end(books, posting, by, now, token, note)
     # In doubt keeps what was sent and when: the look compares with it. Only NEW renders again.
     spent = (*gone, "payload", "since", "batch") if action.to == ledger.NEW else gone
     return _write(books, posting, ledger.move(posting, action.to, now, by, token, due_at=now, remove=spent, **note))
+
+
+def _approval(posting: Item, by: str, why: str, asked: str, now: datetime) -> dict[str, Any]:
+    """What the limits gate reads: who approved which amount, when, and why."""
+    return {"approved": {"by": by, "asked": asked, "at": ledger.stamp(now), "why": why, "total": posting["total"]}}
 
 
 def _keep(
