@@ -1,7 +1,8 @@
 """Environments die at AWS and target calls; afterwards everything ties out.
 
 A crash is an exception that nothing in the product can catch: the call before or after it is the last thing the
-environment did, and the next one starts with nothing in memory.
+environment did, and the next one starts with nothing in memory. Every single place, with a real SIGKILL, is the matter
+of `tests.e2e.test_process_death`; here several crashes meet in one story, file drop and second legal entity included.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def play(on: Scene, boundary: Callable[[str], None] | None) -> None:
         on.world.run(limit=story.PATIENCE)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(3))
 def test_crashes_at_random_calls_of_the_story_lose_and_double_nothing(seed: int) -> None:
     chosen = random.Random(seed)
     reaper = Reaper(set(chosen.sample(range(1, CALLS), CRASHES)))
