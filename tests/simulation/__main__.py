@@ -11,6 +11,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -28,7 +29,15 @@ def _play_some(job: tuple[Sequence[int], bool]) -> dict[str, Any]:
     """Play some seeds; figures that can be added up."""
     seeds, focused = job
     struck: Counter[tuple[str, str]] = Counter()
-    out: dict[str, Any] = {"bad": [], "digests": {}, "crossings": 0, "fenced": 0, "faulty": 0, "slowest": 0.0}
+    out: dict[str, Any] = {
+        "played": len(seeds),
+        "bad": [],
+        "digests": {},
+        "crossings": 0,
+        "fenced": 0,
+        "faulty": 0,
+        "slowest": 0.0,
+    }
     with cheap():
         for seed in seeds:
             result = history.play(seed, coverage.focus(seed) if focused else None)
@@ -58,7 +67,7 @@ def commit() -> str:
 
 
 def run(first: int, count: int, jobs: int, least: int) -> int:
-    """Play seeds; the exit code."""
+    """Play seeds; the exit code. Stopped (SIGINT or SIGTERM), it tells what it has."""
     began = time.monotonic()
     seeds = range(first, first + count)
     chunks = [(list(seeds[start : start + CHUNK]), True) for start in range(0, count, CHUNK)]
@@ -67,13 +76,21 @@ def run(first: int, count: int, jobs: int, least: int) -> int:
     told: dict[int, str] = {}
     sums: Counter[str] = Counter()
     slowest = 0.0
+    played = 0
     with multiprocessing.Pool(jobs) as pool:
-        for out in pool.imap_unordered(_play_some, chunks):
-            struck.update(out["struck"])
-            bad += out["bad"]
-            told |= out["digests"]
-            sums.update({name: out[name] for name in ("crossings", "fenced", "faulty")})
-            slowest = max(slowest, out["slowest"])
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            for out in pool.imap_unordered(_play_some, chunks):
+                played += out["played"]
+                struck.update(out["struck"])
+                bad += out["bad"]
+                told |= out["digests"]
+                sums.update({name: out[name] for name in ("crossings", "fenced", "faulty")})
+                slowest = max(slowest, out["slowest"])
+        except KeyboardInterrupt:
+            print(f"stopped after {played} of {count} histories")
+            pool.terminate()
+            count = max(played, 1)
     took = time.monotonic() - began
     print(
         f"{count} histories ({sums['faulty']} with faults) in {took:.0f} s, {count / took:.1f}/s; "

@@ -39,16 +39,18 @@ def test_no_single_fault_at_any_boundary_breaks_anything(name: str) -> None:
     assert count.bad == []
 
 
-def regressions() -> list[int]:
-    """Seeds that once failed."""
-    lines = [line for line in SEEDS.read_text().splitlines() if line and not line.startswith("#")]
-    return [int(line.split()[0]) for line in lines]
+def regressions() -> list[tuple[int, str]]:
+    """Seeds that once failed, and the pair that they were focused on."""
+    lines = [line.split() for line in SEEDS.read_text().splitlines() if line and not line.startswith("#")]
+    return [(int(line[0]), line[1]) for line in lines]
 
 
-@pytest.mark.parametrize("seed", regressions())
-def test_a_seed_that_once_failed_fails_no_more(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "pair"), regressions())
+def test_a_seed_that_once_failed_fails_no_more(seed: int, pair: str) -> None:
+    label, _, kind = pair.partition("/")
     with cheap():
         assert history.play(seed).violations == []
+        assert history.play(seed, (label, kind) if kind else None, steered=False).violations == []
         assert history.play(seed, coverage.focus(seed)).violations == []
 
 
