@@ -206,8 +206,10 @@ class Wire(Protocol):
     """
 
     account: str
-    #: Non-secret settings of the account (company id, location names), from its secret's ``settings`` field.
-    settings: Mapping[str, str]
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Non-secret settings of the account (company id, location names), from its secret's ``settings`` field."""
 
     def call(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None

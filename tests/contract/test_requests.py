@@ -186,6 +186,69 @@ def test_stripes_own_samples_are_read_tolerantly(path: Path) -> None:
     assert read.unknown == ()
 
 
+# --- Xero --------------------------------------------------------------------------------------------------------
+def closed(schema: Any) -> Any:
+    """An OpenAPI schema in which an unknown or a read-only field is a mistake (the published one leaves both open)."""
+    if isinstance(schema, list):
+        return [closed(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if isinstance(fields := schema.get("properties"), dict):
+        writable = {name: closed(one) for name, one in fields.items() if one.get("readOnly") is not True}
+        return {**schema, "properties": writable, "additionalProperties": False}
+    return {name: closed(one) for name, one in schema.items()}
+
+
+def xero_mistakes(request: Request) -> list[str]:
+    """What Xero's published description says against a request."""
+    spec = load("xero/accounting.subset.json")
+    path, _, query = request.path.removeprefix("/api.xro/2.0").partition("?")
+    operation = spec["paths"].get(path, {}).get(request.method.lower())
+    if operation is None:
+        return [f"no {request.method} {path}"]
+    shared = spec["components"]["parameters"]
+    known = {(shared[one["$ref"].split("/")[-1]] if "$ref" in one else one)["name"] for one in operation["parameters"]}
+    sent = (*parse_qs(query), *(name for name in request.headers if name not in ("Content-Type", "Accept")))
+    strange = [f"no parameter {name}" for name in sent if name not in known]
+    schema = {
+        "$ref": operation["requestBody"]["content"]["application/json"]["schema"]["$ref"],
+        "components": {"schemas": closed(spec["components"]["schemas"])},
+    }
+    validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+    return strange + [error.message for error in validator.iter_errors(json.loads(request.body))]
+
+
+def test_every_xero_request_is_one_that_xero_publishes() -> None:
+    seen = set()
+    for name, kind, request, _ in requests("xero"):
+        assert xero_mistakes(request) == [], name
+        assert len(request.headers.get("Idempotency-Key", "")) <= 128
+        seen.add((kind, request.method))
+    assert seen == {("customer", "POST"), ("invoice", "PUT"), ("credit_note", "PUT"), ("payment", "PUT")}
+
+
+@pytest.mark.parametrize(
+    ("kind", "mistake"),
+    [
+        ("invoice", {"Total": 544}),
+        ("invoice", {"InvoiceNo": "NW-1"}),
+        ("invoice", {"Status": "AUTHORIZED"}),
+        ("invoice", {"LineItems": [{"UnitAmount": "500.00"}]}),
+        ("invoice", {"Contact": {"ContactID": "1001"}}),
+        ("payment", {"Amount": "544.38"}),
+    ],
+    ids=str,
+)
+def test_a_mistake_in_a_xero_request_is_seen(kind: str, mistake: Mapping[str, Any]) -> None:
+    good = next(payload for _, found, _, payload in requests("xero") if found == kind)
+    assert xero_mistakes(request_of(systems.target("xero"), kind, "create", {**good, **mistake})) != []
+
+
+def test_an_address_that_xero_does_not_publish_is_seen() -> None:
+    assert xero_mistakes(Request("PUT", "/api.xro/2.0/Invoice", b"{}")) != []
+    assert xero_mistakes(Request("PUT", "/api.xro/2.0/Payments?unitdp=4", b"{}")) != []
+
+
 # --- Salesforce --------------------------------------------------------------------------------------------------
 def test_the_callouts_standard_fields_are_salesforces_own() -> None:
     """Custom fields (``__c``) are ours; the rest must exist in the org's own description, with its type."""

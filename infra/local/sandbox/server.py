@@ -28,6 +28,7 @@ from infra.local.sandbox.salesforce import Salesforce
 from infra.local.sandbox.stripe import ENTITIES, Stripe
 from infra.local.sandbox.system import Deliver, System
 from infra.local.sandbox.wire import Hangup, Json, Reply, Request
+from infra.local.sandbox.xero import Xero
 
 REASONS = {200: "OK", 201: "Created", 204: "No Content", 300: "Multiple Choices", 400: "Bad Request",
            401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict",
@@ -49,7 +50,7 @@ class Call:
 
 
 class Sandboxes:
-    """Stripe (US and DE), NetSuite, Salesforce and the legacy ERP, all misbehaving on request.
+    """Stripe (US and DE), NetSuite, Salesforce, Xero and the legacy ERP, all misbehaving on request.
 
     ``deliver`` sends a webhook to the product and returns the status; until it is set nobody answers. ``drop`` is
     the legacy ERP's file drop. Time is world time, from ``clock``.
@@ -64,7 +65,8 @@ class Sandboxes:
         self.netsuite = NetSuite("acme", self.clock, self.agenda, seed)
         self.salesforce = Salesforce("acme", self.clock, self.agenda, seed, self._send)
         self.legacy = Legacy("acme", self.clock, self.agenda, self.faults)
-        self.systems: list[System] = [*self.stripe.values(), self.netsuite, self.salesforce]
+        self.xero = Xero("acme", self.clock, self.agenda, seed)
+        self.systems: list[System] = [*self.stripe.values(), self.netsuite, self.salesforce, self.xero]
         self.accounts: list[System | Legacy] = [*self.systems, self.legacy]
         for courier in (*(one.courier for one in self.stripe.values()), self.salesforce.courier):
             courier.faults = self.faults

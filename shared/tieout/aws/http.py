@@ -62,8 +62,6 @@ class HttpWire:
         tokens: TokenStore | None = None,
     ) -> None:
         self.account = account
-        #: Non-secret settings of the account, as of the latest call.
-        self.settings: Mapping[str, str] = {}
         self._target = target
         self._secret = secret
         self._now = now
@@ -74,6 +72,11 @@ class HttpWire:
 
     def __repr__(self) -> str:
         return f"HttpWire({self._target.name}:{self.account})"
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Non-secret settings of the account as they are now, before the first call too. Raises ``TryAgain``."""
+        return {str(name): str(value) for name, value in dict(self._read().get("settings") or {}).items()}
 
     def call(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
@@ -92,11 +95,9 @@ class HttpWire:
 
     def _read(self) -> Mapping[str, Any]:
         try:
-            secret = self._secret()
+            return self._secret()
         except Unavailable as error:
             raise TryAgain("secrets_unavailable", str(error)) from error
-        self.settings = {str(name): str(value) for name, value in dict(secret.get("settings") or {}).items()}
-        return secret
 
     def _auth(self, secret: Mapping[str, Any]) -> Credentials:
         if self._credentials is None or secret != self._seen:

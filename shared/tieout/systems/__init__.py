@@ -21,6 +21,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "hubspot": ("source",),
     "netsuite": ("target",),
     "legacy": ("target",),
+    "xero": ("target",),
 }
 SOURCES = tuple(name for name, roles in SYSTEMS.items() if "source" in roles)
 TARGETS = tuple(name for name, roles in SYSTEMS.items() if "target" in roles)

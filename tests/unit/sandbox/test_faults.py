@@ -227,14 +227,14 @@ def test_every_call_is_in_the_log_with_what_the_caller_saw(
 
 
 def test_an_address_without_a_sandbox_is_404(origin: str) -> None:
-    assert httpx.get(f"{origin}/xero/acme/").status_code == 404
+    assert httpx.get(f"{origin}/sage/acme/").status_code == 404
 
 
 def test_secrets_are_named_as_the_product_expects(sandboxes: Sandboxes) -> None:
     secrets = sandboxes.secrets("dev")
     assert set(secrets) == {
         "tieout/dev/stripe/acct_us", "tieout/dev/stripe/acct_de", "tieout/dev/netsuite/acme",
-        "tieout/dev/salesforce/acme", "tieout/dev/legacy/acme",
+        "tieout/dev/salesforce/acme", "tieout/dev/xero/acme", "tieout/dev/legacy/acme",
     }  # fmt: skip
     assert set(secrets["tieout/dev/stripe/acct_us"]) == {"base_url", "api_key", "webhook_secrets"}
     assert set(secrets["tieout/dev/netsuite/acme"]) == {
@@ -242,6 +242,9 @@ def test_secrets_are_named_as_the_product_expects(sandboxes: Sandboxes) -> None:
     }  # fmt: skip
     assert set(secrets["tieout/dev/salesforce/acme"]) == {
         "base_url", "client_id", "client_secret", "callout_secrets",
+    }  # fmt: skip
+    assert set(secrets["tieout/dev/xero/acme"]) == {
+        "base_url", "client_id", "client_secret", "refresh_token", "settings",
     }  # fmt: skip
     assert secrets["tieout/dev/legacy/acme"] == {}
     assert "stripe/acct_us" in sandboxes.secrets()

@@ -174,6 +174,12 @@ SHAPES: Mapping[str, Callable[[str], Any]] = {
     "netsuite": lambda text: {"status": 400, "o:errorDetails": [{"o:errorCode": text.upper(), "detail": text}]},
     "stripe": lambda text: {"error": {"type": "invalid_request_error", "code": text, "message": text}},
     "salesforce": lambda text: [{"errorCode": text.upper(), "message": text}],
+    "xero": lambda text: {"Type": "ValidationException", "Elements": [{"ValidationErrors": [{"Message": text}]}]},
+}
+#: What a search that finds nothing answers, where a look is a search and not a read by reference.
+NOTHING = {
+    "stripe": b'{"object": "list", "data": [], "has_more": false}',
+    "xero": b'{"Contacts": [], "Invoices": [], "CreditNotes": [], "Payments": []}',
 }
 
 
@@ -275,8 +281,7 @@ def test_a_pause_that_was_asked_for_is_in_the_facts_and_never_absurd(name: str) 
 def test_a_document_that_is_not_there_is_found_absent_or_gone(name: str) -> None:
     def nothing(method: str, path: str) -> Answer:
         assert method == "GET", "looking changes nothing"
-        listing = b'{"object": "list", "data": [], "has_more": false}'
-        return Answer(200, {}, listing) if name == "stripe" and "?" in path else Answer(404)
+        return Answer(200, {}, NOTHING[name]) if name in NOTHING and "?" in path else Answer(404)
 
     for one in works(name):
         found = systems.target(name).find(FakeWire(nothing), one)
@@ -314,6 +319,39 @@ def test_netsuites_number_is_compared_to_the_last_cent_and_not_as_a_float() -> N
     assert target.find(always(200, body), work(target, "invoice", "create")).state == "ambiguous"
     body = b'{"id":"7","externalId":"TIE-A","currency":{"id":"1"},"total":544.380}'
     assert target.find(always(200, body), work(target, "invoice", "create")).state == "complete"
+
+
+def xero_invoice(**change: Any) -> dict[str, Any]:
+    shown = {"InvoiceID": "i1", "Reference": "TIE-A", "CurrencyCode": "USD", "Total": 544.38, "Status": "AUTHORISED"}
+    return {"Invoices": [shown | change]}
+
+
+def test_xero_showing_another_total_currency_or_state_is_never_found_complete() -> None:
+    target = systems.target("xero")
+    one = work(target, "invoice", "create")
+    assert target.find(always(200, xero_invoice()), one).state == "complete"
+    for change in ({"Total": 544.37}, {"Total": "544.38"}, {"CurrencyCode": "NZD"}, {"CurrencyCode": None}):
+        found = target.find(always(200, xero_invoice(**change)), one)
+        assert (found.state, found.code) == ("ambiguous", "target_echo_differs"), change
+    assert target.find(always(200, xero_invoice(Status="VOIDED")), one).state == "absent"
+    assert target.find(always(200, xero_invoice(Reference="TIE-B")), one).state == "absent"
+    twice = {"Invoices": xero_invoice()["Invoices"] * 2}
+    assert target.find(always(200, twice), one).code == "found_several"
+
+
+def test_a_search_that_xero_answers_without_its_list_is_not_taken_for_absent() -> None:
+    target = systems.target("xero")
+    with pytest.raises(Uncertain):
+        target.find(always(200, {"Status": "OK"}), work(target, "invoice", "create"))
+
+
+@pytest.mark.parametrize(
+    "hint", [{"ValidationErrors": [{"Message": "x"}]}, {"HasErrors": True}, {"StatusAttributeString": "ERROR"}], ids=str
+)
+def test_a_refusal_inside_a_200_of_xero_is_never_taken_for_done(hint: dict[str, Any]) -> None:
+    target = systems.target("xero")
+    with pytest.raises(Uncertain):
+        target.send(always(200, xero_invoice(**hint)), [work(target, "invoice", "create")])
 
 
 def test_two_objects_of_one_reference_at_stripe_are_for_a_person() -> None:

@@ -1,0 +1,1 @@
+"""Xero, the accounting system of smaller entities: takes customers, invoices, credit notes and payments."""
