@@ -33,32 +33,26 @@ class Action:
     code: str = ""
 
 
-ACTIONS: Final[Mapping[str, Action]] = {
-    one.name: one
-    for one in (
-        Action("retry", frozenset({REFUSED}), NEW, "Render it again from today's tables and mapping, and send it."),
-        Action("release", frozenset({HELD}), "", "Ask its gates again now instead of at its next look.", steps=True),
-        Action("approve", frozenset({HELD}), "",
-               "Approve its amount, above the limit: the limits gate lets this very amount through.", second=True,
-               steps=True, code="above_limit"),
-        Action("approve", frozenset({HELD}), "",
-               "Let exactly this amount pass the limit: one person asks, a second agrees.",
-               second=True, steps=True, code="above_limit"),
-        Action("look", frozenset({AMBIGUOUS}), IN_DOUBT,
-               "Look at the target again: what shows our reference, currency and total is adopted, what is proven "
-               "absent is sent again, all else is a case again.", steps=True),
-        Action("cancel", frozenset({NEW, HELD, REFUSED}), SUPERSEDED,
-               "End it unsent: nothing of it is at the target, and nothing will be.", second=True),
-    )
-}  # fmt: skip
+ROWS: Final = (
+    Action("retry", frozenset({REFUSED}), NEW, "Render it again from today's tables and mapping, and send it."),
+    Action("release", frozenset({HELD}), "", "Ask its gates again now instead of at its next look.", steps=True),
+    Action("approve", frozenset({HELD}), "",
+           "Approve its amount, above the limit: the limits gate lets this very amount through.", second=True,
+           steps=True, code="above_limit"),
+    Action("look", frozenset({AMBIGUOUS}), IN_DOUBT,
+           "Look at the target again: what shows our reference, currency and total is adopted, what is proven "
+           "absent is sent again, all else is a case again.", steps=True),
+    Action("cancel", frozenset({NEW, HELD, REFUSED}), SUPERSEDED,
+           "End it unsent: nothing of it is at the target, and nothing will be.", second=True),
+)  # fmt: skip
+ACTIONS: Final[Mapping[str, Action]] = {one.name: one for one in ROWS}
 
 
 def fits(action: Action, posting: Item) -> bool:
     """Whether ``action`` may be done to ``posting`` as it stands."""
     if action.code and posting.get("code") != action.code:
         return False
-    waits = not action.code or posting.get("code") == action.code
-    return posting["state"] in action.states and waits and (action.steps or "run" not in posting)
+    return posting["state"] in action.states and (action.steps or "run" not in posting)
 
 
 def allowed(posting: Item) -> tuple[str, ...]:

@@ -209,7 +209,7 @@ def _asked(posting: Item) -> dict[str, Any]:
 
 def _may(action: Action, posting: Item) -> None:
     if not fits(action, posting):
-        if "run" in posting and posting["state"] in action.states:
+        if "run" in posting and not action.steps and posting["state"] in action.states:
             raise BadQuestion(f"it is a step of a running flow, which has its own answer: no {action.name} here")
         can = ", ".join(allowed(posting)) or "nothing: it goes on by itself or has ended"
         raise BadQuestion(f"a posting in {posting['state']} cannot be told to {action.name}; possible: {can}")

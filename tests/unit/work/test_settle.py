@@ -11,7 +11,7 @@ from tests.toy import Stage, refuses, stage
 from tieout.contract import Echo, Finds
 from tieout.core import keys, lanes, ledger
 from tieout.core.ledger import TERMINAL, chain_breaks
-from tieout.core.settle import ACTIONS, allowed
+from tieout.core.settle import ACTIONS, ROWS, allowed
 from tieout.core.verdicts import NeedsHuman, Uncertain
 from tieout.core.writes import Item
 from tieout.work import ask
@@ -293,6 +293,11 @@ def test_of_any_two_actions_on_one_view_the_second_is_refused(state: str) -> Non
             with pytest.raises(Moved):
                 act(on, other, by="ben", seen=item["tail"])
             assert sum("action" in line.get("note", {}) for line in on.one("invoice")["history"]) <= 1
+
+
+def test_each_action_is_one_row() -> None:
+    """A second row of a name would take the first one's place unseen."""
+    assert [one.name for one in ROWS] == list(ACTIONS)
 
 
 def test_a_case_shows_what_may_be_done(on: Stage) -> None:
