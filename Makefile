@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo test simulate mutants conformance check bench generate accept build clean lock format \
+.PHONY: help run demo test simulate mutants conformance check bench rehearse generate accept build clean lock format \
 	check-code check-types check-imports check-template check-fresh check-meta
 
 PYTHON ?= python3
@@ -49,6 +49,9 @@ check: check-code check-types check-imports check-template check-fresh check-met
 bench: .venv/.ready ## counts against the budgets: modules at INIT, AWS calls, package size, dollars per million
 	BENCH=1 $(BIN)/python -m pytest -p no:xdist -s tests/bench $(ARGS)
 
+rehearse: .venv/.ready .venv-rehearse/.ready ## our Tryton target against a real Tryton on this machine, both books to the cent
+	$(BIN)/python -m infra.rehearse
+
 generate: .venv/.ready ## writes what is derived: state machines, the derived blocks of template.yaml, docs
 	$(BIN)/python -m infra.generate
 	$(BIN)/python -m tests.conformance page
@@ -73,11 +76,13 @@ lock: .venv/.ready ## resolves the locks anew from pyproject.toml (needs uv and 
 		requirements-sam.in --output-file requirements-sam.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
 		requirements-acceptance.in --output-file requirements-acceptance.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" \
+		requirements-rehearse.in --output-file requirements-rehearse.lock
 	echo "pip>=25,<27" | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --allow-unsafe \
 		--custom-compile-command "make lock" - --output-file requirements-pip.lock
 
 clean: ## removes what was built and cached, environments included
-	rm -rf .venv .venv-sam .venv-acceptance .aws-sam .build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-sam .venv-rehearse .venv-acceptance .aws-sam .build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- the parts of check, each runs alone too ------------------------------------------------------------------------
@@ -133,4 +138,8 @@ endef
 
 .venv-acceptance/.ready: requirements-acceptance.lock
 	$(call environment,.venv-acceptance,requirements-acceptance.lock)
+	@touch $@
+
+.venv-rehearse/.ready: requirements-rehearse.lock
+	$(call environment,.venv-rehearse,requirements-rehearse.lock)
 	@touch $@

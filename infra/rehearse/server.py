@@ -1,0 +1,90 @@
+"""Tryton as a process of its own, from an empty SQLite file to a listening server that can be killed and started."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+BIN = Path(".venv-rehearse/bin")
+SETTINGS = """[database]
+uri = sqlite://
+path = {folder}
+[web]
+listen = 127.0.0.1:{port}
+root = {folder}/web
+"""
+
+
+class Server:
+    """One Tryton server on loopback, in a folder of its own."""
+
+    def __init__(self, folder: Path, bin_folder: Path = BIN) -> None:
+        self.folder = folder
+        self.bin = bin_folder.absolute()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.settings = folder / "trytond.conf"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def base_url(self) -> str:
+        """Where the database answers."""
+        return f"http://127.0.0.1:{self.port}/erp"
+
+    def create(self, year: int) -> Mapping[str, Any]:
+        """Make the database, with two companies whose January of ``year`` is closed; the ids a payload needs."""
+        (self.folder / "web").mkdir()
+        (self.folder / "erp.sqlite").touch()  # Tryton fills a file, it does not make one
+        self.settings.write_text(SETTINGS.format(folder=self.folder, port=self.port), "utf-8")
+        word = self.folder / "password"
+        word.write_text("local-only-admin-1\n", "utf-8")
+        self._run(
+            "trytond-admin", "-c", str(self.settings), "-d", "erp", "-u", "account_invoice",
+            "--activate-dependencies", "--email", "admin@example.com",
+            env={"TRYTONPASSFILE": str(word)},
+        )  # fmt: skip
+        out = self.folder / "erp.json"
+        script = Path(__file__).parent / "bootstrap.py"
+        self._run("python", str(script), str(self.settings), str(year), str(out))
+        made: Mapping[str, Any] = json.loads(out.read_bytes())
+        return made
+
+    def _run(self, command: str, *arguments: str, env: Mapping[str, str] | None = None) -> None:
+        with (self.folder / "setup.log").open("ab") as log:
+            done = subprocess.run(
+                [self.bin / command, *arguments], env={**os.environ, **(env or {})}, stdout=log, stderr=log, check=False
+            )
+        if done.returncode:
+            said = (self.folder / "setup.log").read_text("utf-8", "replace")[-2000:]
+            raise RuntimeError(f"{command} ended with {done.returncode}:\n{said}")
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections (a minute at most)."""
+        log = (self.folder / "server.log").open("ab")
+        self.process = subprocess.Popen(
+            [self.bin / "trytond", "-c", str(self.settings), "-d", "erp"], stdout=log, stderr=log
+        )
+        log.close()
+        for _ in range(600):
+            if self.process.poll() is not None:
+                raise RuntimeError((self.folder / "server.log").read_text("utf-8", "replace")[-2000:])
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 0.2).close()
+                return
+            except OSError:
+                time.sleep(0.1)
+        raise RuntimeError("Tryton does not answer")
+
+    def kill(self) -> None:
+        """SIGKILL: what a power cut is."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
