@@ -1,7 +1,8 @@
 """Tryton as a target, over its REST API: make a draft, see that it says what was meant, post it.
 
-Class S: `reference` is searchable at once and not unique, so each write is looked for first; one lane of work per
-company keeps two creates of one invoice apart. A party's `code` is unique, and holds our reference. Create and post
+Class S: `reference` is searchable at once and not unique, so each write is looked for first; a budget of one
+call at a time is meant to keep two creates of one invoice apart. A party's `code` is unique, and holds our reference.
+Create and post
 are two calls: a draft found with our reference is posted, never made again. Tryton answers 400 with a translated
 sentence and no error code (our user speaks English), so the verdicts go by text.
 
