@@ -13,6 +13,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
+from tests.simulation import blind, pauses
 from tests.simulation.events import Event
 from tests.simulation.targets import Effect
 from tests.simulation.world import World
@@ -29,6 +30,7 @@ def check(world: World) -> list[str]:
     return [
         *_books(world), *_agreement(world), *_order(world), *_chains(world), *_evidence(world), *_fencing(world),
         *_waiting(world), *_events(world), *_runs(world), *_rate(world), *_told(world),
+        *pauses.broken(world), *blind.broken(world),
     ]  # fmt: skip
 
 
@@ -76,6 +78,7 @@ def _excused(world: World) -> set[str]:
     # Without its invoice in the log nothing of a lane can be booked.
     orphans = {lane for lane, _, _ in there if (lane, "invoice", "create") not in there}
     orphans |= {event.lane for event in buried(world)}
+    orphans |= {event.lane for _, event in world.inbound for key in blind.unsure(world) if event.object in key}
     return excused | {event.about for _, event in world.inbound if event.lane in orphans}
 
 
@@ -156,7 +159,10 @@ def _agreement(world: World) -> list[str]:
                 found.append(f"I3 {item['key']} differs: {rows[0].currency} {rows[0].total}")
             elif item.get("remote") != rows[0].remote:
                 found.append(f"I3 {item['key']} names {item.get('remote')}, the book {rows[0].remote}")
-        elif rows and not (item["state"] == "AMBIGUOUS" and item["key"] in world.books[item["target"]].garbled):
+        elif rows and not (
+            item["state"] == "AMBIGUOUS"
+            and (item["key"] in world.books[item["target"]].garbled or item["key"] in blind.unsure(world))
+        ):
             found.append(f"I3 {item['key']} is {item['state']} and in the book")
     for key in by_ref:
         if key[2] in ("invoice", "payment", "credit_note") and key not in claimed:
@@ -282,7 +288,8 @@ def _waiting(world: World) -> list[str]:
             found.append(f"I1 {item['key']} is {item['state']} and nobody's case")
         if item["state"] in FINAL and item.get("due"):
             found.append(f"I3 {item['key']} is {item['state']} and still due")
-        if item["state"] == "AMBIGUOUS" and item["key"] not in world.books[item["target"]].garbled:
+        garbled = world.books[item["target"]].garbled
+        if item["state"] == "AMBIGUOUS" and item["key"] not in garbled and item["key"] not in blind.unsure(world):
             found.append(f"I1 {item['key']} is AMBIGUOUS though its target lied to nobody for good")
         if item["state"] == "REFUSED" and item["key"] not in world.books[item["target"]].refused:
             found.append(f"I1 {item['key']} is REFUSED ({item.get('code')}) and its target never refused it")

@@ -127,9 +127,15 @@ def plan(
         refuses = (_key(rng.choice([event for _, event in arrivals])),)
     if hard and focus is not None and focus[0] in coverage.UNDONE and not hostile:
         refuses = (DEAL,)
+    erp = Finds.UNIQUE if hostile else rng.choice((Finds.UNIQUE, Finds.SEARCHABLE, Finds.LAGGING))
+    reads_back = rng.random() < 0.5
+    # A deal's step at a blind target waits for a person, and the history would not rest: documents only.
+    deals = any(event.source == "salesforce" for _, event in arrivals)
+    if not hostile and not deals and random.Random(f"blind {seed}").random() < 0.1:
+        erp, reads_back = Finds.BLIND, False
     setting = Setting(
-        hostile=hostile, erp=Finds.UNIQUE if hostile else rng.choice((Finds.UNIQUE, Finds.SEARCHABLE, Finds.LAGGING)),
-        reads_back=rng.random() < 0.5, concurrency=rng.choice((2, 3, 4)), batch=rng.choice((1, 3, 10)),
+        hostile=hostile, erp=erp, reads_back=reads_back,
+        concurrency=rng.choice((2, 3, 4)), batch=rng.choice((1, 3, 10)),
         most_receives=1 if dead or rng.random() < 0.03 else 5, skew=skew,
         index_lag=rng.choice((0.0, 0.0, 1.0, 30.0)), refuses=refuses, ack_delay=rng.choice((20.0, 120.0, 900.0)),
         budget=rng.choice((1, 2, 5)), jitter=jitter.random,

@@ -67,6 +67,8 @@ class Worker:
     dead: bool = False
     over: bool = False
     result: Any = None
+    #: When it first read the ledger: what was booked before that, it must obey.
+    read_at: float | None = None
 
     @property
     def name(self) -> str:

@@ -38,6 +38,8 @@ class Table:
         #: Writes refused because the posting had moved on: fencing at work.
         self.fenced = 0
         self.writes = 0
+        #: Pauses that targets asked for, as they were booked: when, budget item, until.
+        self.pauses: list[tuple[float, str, str]] = []
 
     def write(self, writes: Sequence[Write]) -> None:
         """All or nothing, as DynamoDB does it; raises ``Refused``."""
@@ -69,6 +71,8 @@ class Table:
         self.items[write.key] = made
         if isinstance(write, Change) and write.key.pk.startswith("L#") and "queue" in write.append:
             self.joined.setdefault(write.key.pk, []).extend(write.append["queue"])
+        if isinstance(write, Change) and "paused_until" in write.set:
+            self.pauses.append((self.hub.now, write.key.pk, write.set["paused_until"]))
         key, due = write.key, made.get("due") if made.get("due_shard") else None
         if self.index.get(key) != due:
             lag = self.lag()
@@ -120,6 +124,8 @@ class LedgerPort:
 
         def does(fate: Fate) -> dict[Key, Item]:
             _unless(fate)
+            if self.worker.read_at is None:
+                self.worker.read_at = self.table.hub.now
             items = self.table.items
             return {key: dict(items[key]) for key in wanted if key in items}
 

@@ -57,6 +57,8 @@ class Book:
         self.effects: list[Effect] = []
         #: What reached the book of each reference, with what fate: the truth that evidence is compared with.
         self.calls: list[tuple[str, str, str]] = []
+        #: Each write that was begun: when, and by whom.
+        self.begun: list[tuple[float, Worker]] = []
         self.refuses: set[str] = set()
         self.refused: set[str] = set()
         self.flying: list[Worker] = []
@@ -184,6 +186,7 @@ class SimWire:
             shown = (made.total or 0) + 1 if fate.fault == "lies" else made.total
             return Answer(200, {"lies": fate.fault}, json.dumps([made.remote, made.ref, made.currency, shown]).encode())
 
+        book.begun.append((self.hub.now, self.worker))
         book.flying = [one for one in book.flying if not one.dead] + [self.worker]
         book.most_flying = max(book.most_flying, len(book.flying))
         try:
@@ -283,6 +286,7 @@ class SimTarget:
                 raise Uncertain("target_lost", "timed out")
             return Answer(200)
 
+        wire.book.begun.append((self.hub.now, wire.worker))
         judge(self.verdicts, self.hub.cross(wire.worker, "wire.delete", (*DEATHS, *LOOKS[2:]), does), "")
         return Echo(remote)
 

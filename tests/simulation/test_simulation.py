@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.simulation import check, coverage, events, exhaustive, history, mutants
 from tests.simulation.cheap import cheap
-from tests.simulation.hub import Fate
+from tests.simulation.hub import START, Fate
 from tests.simulation.world import World, targets_of
+from tieout.contract import Finds
+from tieout.core import ledger
 
 SEEDS = Path(__file__).with_name("seeds.txt")
 #: Histories of `make test`, in portions that several workers share.
@@ -131,3 +134,21 @@ def test_each_kept_bug_still_has_its_place_in_the_source(mutant: mutants.Mutant)
         source = (mutants.SHARED / f"{module.replace('.', '/')}.py").read_text()
         assert old in source, f"{module} no longer says: {old}"
         compile(source.replace(old, new), module, "exec")
+
+
+def test_nothing_in_doubt_is_sent_to_a_blind_target_again() -> None:
+    with cheap():
+        result = history.play(128, coverage.focus(128))
+    assert history.plan(128, coverage.focus(128)).setting.erp is Finds.BLIND
+    assert result.violations == []
+
+
+def test_the_checker_sees_a_write_within_a_pause_that_its_run_had_read_of() -> None:
+    world = settled()
+    (at, worker), *_ = world.books["netsuite:acme"].begun
+    assert worker.read_at is not None
+    over = ledger.stamp(START + timedelta(seconds=at + 1))
+    world.table.pauses.append((worker.read_at + 0.001, "B#netsuite:acme", over))
+    assert check.check(world) == []  # booked after the run had read: it may not know
+    world.table.pauses.append((worker.read_at - 0.001, "B#netsuite:acme", over))
+    assert any(found.startswith("I12") for found in check.check(world))
