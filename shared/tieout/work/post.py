@@ -9,14 +9,15 @@ due time, and acknowledged.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from tieout import systems
 from tieout.contract import Echo, Target, Work
-from tieout.core import gates, keys, lanes, ledger
+from tieout.core import capacity, gates, keys, lanes, ledger
 from tieout.core.documents import Status
 from tieout.core.keys import Key
 from tieout.core.late import Action, Decision
@@ -49,34 +50,53 @@ class Claimed:
 
 @dataclass
 class Slots:
-    """This batch's share of the budget of one target account: taken with the first claim, given back with the last."""
+    """This batch's share of the budget of one target account: taken with the first claim, given back with the last.
+
+    ``good`` counts the answers that the budget item has not been told of yet.
+    """
 
     target: str
-    limit: int
+    ceiling: int
     owner: str
     held: bool = False
+    limit: int = 0
+    good: int = 0
 
     def take(self, view: View, now: datetime, lease: timedelta) -> list[Write]:
-        """The write that takes a slot; raises ``NotYet('budget_spent')`` where none is free."""
+        """The write that takes a slot; raises ``NotYet``: ``budget_spent`` (none is free) or ``target_paused``."""
         if self.held:
             return []
         budget = view.get(keys.budget_item(self.target)) or {}
-        leases = {who: until for who, until in budget.get("leases", {}).items() if until > stamp(now)}
+        trial = capacity.admit(budget, self.target, self.owner, now, now + lease)
+        leases = capacity.live(budget.get("leases"), now)
+        self.limit = capacity.limit(budget, self.ceiling)
         if len(leases) >= self.limit:
             raise NotYet("budget_spent", gate="budget", target=self.target)
-        return [self._write(budget, leases | {self.owner: stamp(now + lease)})]
+        return [self._write(budget, {"leases": leases | {self.owner: stamp(now + lease)}, **trial})]
 
     def give_back(self, view: View) -> list[Write]:
-        """The write that gives the slot back."""
-        if not self.held:
-            return []
-        budget = view.get(keys.budget_item(self.target)) or {}
-        return [self._write(budget, {who: t for who, t in budget.get("leases", {}).items() if who != self.owner})]
+        """The write that gives the slot back and says how the target has answered."""
+        return self.tell(view, None, None, giving=True)
 
-    def _write(self, budget: Item, leases: dict[str, str]) -> Change:
+    def tell(self, view: View, verdict: Verdict | None, now: datetime | None, *, giving: bool) -> list[Write]:
+        """The write that records an answer the account itself should hear of, and gives the slot back where wanted."""
+        budget = view.get(keys.budget_item(self.target)) or {}
+        values: dict[str, Any] = {}
+        if giving or verdict is not None:
+            values |= capacity.answered(budget, self.owner, self.ceiling, self.good)
+        if verdict is not None and now is not None:
+            values |= capacity.objected({**budget, **values}, self.owner, self.ceiling, verdict, now)
+        if giving and self.held:
+            leases, trial = budget.get("leases", {}), budget.get("trial", {})
+            values["leases"] = {who: until for who, until in leases.items() if who != self.owner}
+            if self.owner in trial:
+                values["trial"] = {}
+        return [self._write(budget, values)] if values else []
+
+    def _write(self, budget: Item, values: Mapping[str, Any]) -> Change:
         return Change(
             keys.budget_item(self.target),
-            set={"what": "budget", "leases": leases},
+            set={"what": "budget", **values},
             add={"rev": 1},
             when={"rev": budget.get("rev")},
             upsert=True,
@@ -206,8 +226,9 @@ def prepare(batch: Batch, body: Send) -> Claimed | None:
     if _superseded(batch, item):
         return None
     try:
-        gates.ask(_scene(batch, item))
-        rendered = render.render(batch.ports, batch.view, item, target)
+        scene = _scene(batch, item)
+        gates.ask(scene)
+        rendered = render.render(batch.ports, batch.view, item, target, scene.late)
         return claim(batch, item, target, rendered)
     except Verdict as verdict:
         hold(batch, item, verdict)
@@ -282,7 +303,7 @@ def _again(verdict: Verdict, item: Item, now: datetime) -> timedelta:
         return max(ledger.instant(until) - now, timedelta(seconds=1))
     after = verdict.facts.get("after")
     if after:
-        return timedelta(seconds=int(after))
+        return timedelta(seconds=min(int(after), capacity.ASKED_MOST))
     return ledger.backoff(int(item.get("looks", 0)) + int(item.get("attempts", 0)), item["key"], least=20)
 
 
@@ -383,11 +404,16 @@ def finish(batch: Batch, claimed: Sequence[Claimed], *, last: bool) -> None:
             failed(one, failure, ports.now()) if failure is not None else succeeded(one, echoes[position], ports.now())
         )
         slots = batch.slots[one.item["target"]]
-        giving = last and position == len(claimed) - 1
+        end = position == len(claimed) - 1
+        if end and (failure is None or not capacity.about_the_account(failure)):
+            slots.good += 1
+        giving = last and end
         try:
-            if giving:
-                outcome.extra = slots.give_back
+            if giving or (end and failure is not None):
+                outcome.extra = partial(slots.tell, verdict=failure, now=ports.now(), giving=giving)
             batch.book(one.item, outcome)
+            if giving or (end and failure is not None):
+                slots.good = 0
             slots.held = slots.held and not giving
             if failure is not None:
                 _pause(batch, one.item["target"], failure)
@@ -438,7 +464,7 @@ def _pause(batch: Batch, target: str, verdict: Verdict) -> None:
     after = verdict.facts.get("after")
     if not isinstance(verdict, TryAgain) or not after or verdict.code == "deadline_near":
         return
-    until = stamp(batch.ports.now() + timedelta(seconds=int(after)))
+    until = stamp(batch.ports.now() + timedelta(seconds=min(int(after), capacity.ASKED_MOST)))
     key = keys.budget_item(target)
 
     def compose(seen: View) -> list[Write]:

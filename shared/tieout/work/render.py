@@ -130,22 +130,31 @@ def rules(ports: Ports, posting: Item) -> gates.Rules:
     )
 
 
-def dated(ports: Ports, posting: Item) -> tuple[Document, late.Decision | None]:
-    """The document of a posting under the posting date that the policy gives it; document date and tax point stay."""
+def dated(ports: Ports, posting: Item, decided: late.Decision | None = None) -> tuple[Document, late.Decision | None]:
+    """The document of a posting under the posting date that the policy gives it; document date and tax point stay.
+
+    ``decided`` is what :func:`lateness` has said already, where the caller has asked it.
+    """
     doc = make.unpack(posting)
-    decision = lateness(ports, posting)
+    decision = decided if decided is not None else lateness(ports, posting)
     if decision is not None and decision.action is late.Action.REDATE and isinstance(doc, Booked):
         doc = late.redated(doc, decision)
     return doc, decision
 
 
-def scope(ports: Ports, view: Mapping[Key, Item | None], posting: Item, target: Target) -> dict[str, Any]:
+def scope(
+    ports: Ports,
+    view: Mapping[Key, Item | None],
+    posting: Item,
+    target: Target,
+    decided: late.Decision | None = None,
+) -> dict[str, Any]:
     """What a payload mapping may read: the document by its kind, our reference, target, customer and parent.
 
     ``customer`` is the customer's link at the target (of a customer itself, the document); ``parent`` is the posting
     that this one follows, or undoes.
     """
-    doc, _ = dated(ports, posting)
+    doc, _ = dated(ports, posting, decided)
     system, _, account = posting["target"].partition(":")
     values: dict[str, Any] = {
         doc.kind: doc,
@@ -184,10 +193,21 @@ def given(values: Mapping[str, Any], doc: Document) -> dict[str, dict[str, str]]
     return known
 
 
-def render(ports: Ports, view: Mapping[Key, Item | None], posting: Item, target: Target) -> Rendered:
-    """The request for a posting, as bytes. Raises the mapping's verdict: an unmapped value holds."""
+def render(
+    ports: Ports,
+    view: Mapping[Key, Item | None],
+    posting: Item,
+    target: Target,
+    decided: late.Decision | None = None,
+) -> Rendered:
+    """The request for a posting, as bytes. Raises the mapping's verdict: an unmapped value holds.
+
+    ``decided`` is what :func:`lateness` has said already, so that a posting is judged once.
+    """
+    if decided is None:
+        decided = lateness(ports, posting)
     action = target.actions[posting["kind"], posting["action"]]
-    values = scope(ports, view, posting, target)
+    values = scope(ports, view, posting, target, decided)
     payload: dict[str, Any] = {}
     stamp = "none"
     if action.mapping is not None:
@@ -196,7 +216,7 @@ def render(ports: Ports, view: Mapping[Key, Item | None], posting: Item, target:
         payload = mapping.render(values, tables_seen)
         stamp = ";".join(f"{name}={version}" for name, version in mapping.stamp(tables_seen).items())
     request = target.build(posting["kind"], posting["action"], posting["ref"], payload)
-    return Rendered(request, stamp, hashlib.sha256(request).hexdigest(), lateness(ports, posting))
+    return Rendered(request, stamp, hashlib.sha256(request).hexdigest(), decided)
 
 
 def lineage(ports: Ports, view: Mapping[Key, Item | None], posting: Item, target: Target) -> tuple[Lineage, ...]:
