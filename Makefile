@@ -33,7 +33,7 @@ demo: .venv/.ready ## the same without a desk at the end: exits 0 only if everyt
 test: .venv/.ready ## every test; ARGS="-k lane tests/unit" picks some
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-simulate: .venv/.ready ## every schedule of a few faults, then 20,000 seeded histories; SEEDS=1000 for fewer, JOBS=2
+simulate: .venv/.ready ## every schedule of two faults (DEPTH=3: three in the core), then 20,000 seeded histories; SEEDS=1000, JOBS=2
 	$(BIN)/python -m tests.simulation exhaustive --jobs $(JOBS) --depth $(DEPTH)
 	$(BIN)/python -m tests.simulation run --jobs $(JOBS) --seeds $(SEEDS) $(ARGS)
 
