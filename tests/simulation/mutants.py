@@ -129,7 +129,8 @@ MUTANTS: Final[Sequence[Mutant]] = (
     _m("a token is handed over unconditionally", (S, 'set={"task_token": token, **again}, when=seen)', 'set={"task_token": token})')),
     _m("one batch name for all", (P, 'ports.owner.replace(".", "-")', '"b"')),
     # --- pauses and blind targets
-    _m("a pause is not heeded", ("tieout.core.gates", "if until and until > stamp(scene.now):", "if until and until < until:")),
+    _m("a pause is not heeded", ("tieout.core.gates", "if until and until > stamp(scene.now):", "if until and until < until:"),
+       ("tieout.core.capacity", "if paused > stamp(now):", "if False:")),
     _m("a blind target is sent to again", (W, 'Outcome(ledger.AMBIGUOUS, NeedsHuman("cannot_look"), due_at=now + CASE_AGAIN)', "Outcome(ledger.NEW, due_at=now + CASE_AGAIN)")),
     _m("a blind target is believed to have it", (W, 'Outcome(ledger.AMBIGUOUS, NeedsHuman("cannot_look"), due_at=now + CASE_AGAIN)', 'Outcome(ledger.POSTED, echo=Found("complete").echo, note={"found": "adopted"})')),
     _m("a blind target is asked all the same", (W, "if target.finds is Finds.BLIND:", "if target.finds is target:")),
