@@ -44,7 +44,7 @@ MOVES: Final[Mapping[str, frozenset[str]]] = {
     NEW: frozenset({NEW, SENDING, HELD, REFUSED, SUPERSEDED}),
     SENDING: frozenset({POSTED, DELIVERED, IN_DOUBT, REFUSED, HELD, NEW}),
     DELIVERED: frozenset({POSTED, REFUSED, AMBIGUOUS, DELIVERED}),
-    IN_DOUBT: frozenset({POSTED, NEW, AMBIGUOUS, DELIVERED, IN_DOUBT}),
+    IN_DOUBT: frozenset({POSTED, NEW, AMBIGUOUS, DELIVERED, REFUSED, IN_DOUBT}),
     # A person may ask for another look; the look decides, never the person.
     AMBIGUOUS: frozenset({POSTED, NEW, AMBIGUOUS, IN_DOUBT}),
     # A held posting is asked all gates again by whoever claims it, so it may go straight on.

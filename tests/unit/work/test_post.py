@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.toy import Stage, commits_and_drops, refuses, stage
+from tieout.contract import Found
 from tieout.core import ledger
 from tieout.core.keys import Key
 from tieout.core.ledger import chain_breaks
@@ -111,6 +112,16 @@ def test_a_lost_request_is_proven_absent_and_sent_again(on: Stage) -> None:
     on.settle()
     assert on.one("invoice")["state"] == ledger.POSTED
     assert len(on.targets["netsuite"].book) == 1
+
+
+def test_a_target_that_shows_its_refusal_at_a_look_is_refused_and_holds_nobody_up(on: Stage) -> None:
+    toy = on.targets["netsuite"]
+    toy.trouble.append(refuses(Uncertain("target_lost")))
+    invoice(on)
+    on.settle()
+    toy.find = lambda wire, work: Found("refused", code="record_rejected", said="no such item")  # type: ignore[method-assign]
+    assert on.probe(seconds=210)["refused by the target"] == 1
+    assert (on.one("invoice")["state"], on.one("invoice")["code"]) == (ledger.REFUSED, "record_rejected")
 
 
 def test_another_document_under_our_reference_is_a_case_and_nothing_is_sent_again(on: Stage) -> None:
