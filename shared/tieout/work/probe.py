@@ -35,12 +35,26 @@ LANE_LEAST, LANE_MOST = 90, 3600
 
 
 def probe(ports: Ports, limit: int = 200) -> Counter[str]:
-    """Look at everything that is due; counts by what was done. Never raises for one item's sake."""
+    """Look at everything that is due, ``limit`` rows at a time while there is time; counts by what was done.
+
+    Never raises for one item's sake.
+    """
     done: Counter[str] = Counter()
     now = stamp(ports.now())
-    rows = ports.ledger.due(now, limit)
+    seen: set[Key] = set()
+    while True:
+        rows = [Key(row["pk"], row["sk"]) for row in ports.ledger.due(now, limit)]
+        fresh = [key for key in rows if key not in seen]
+        _page(ports, fresh, now, done)
+        seen.update(fresh)
+        # What was looked at and is still listed (the index lags) must not be looked at for ever.
+        if len(rows) < limit or not fresh or ports.remaining() < MARGIN:
+            return done
+
+
+def _page(ports: Ports, rows: Sequence[Key], now: str, done: Counter[str]) -> None:
     batch = post_verb.Batch(ports)
-    batch.read([Key(row["pk"], row["sk"]) for row in rows])
+    batch.read(rows)
     # The index lags: only the item says when it is due. A look before the quiet period is over books twice (seed 1588).
     items = [item for item in list(batch.view.values()) if item and item.get("due") and item["due"] <= now]
     batch.read([keys.lane_item(item["lane"]) for item in items if item.get("what") == "posting" and item.get("lane")])
@@ -56,7 +70,6 @@ def probe(ports: Ports, limit: int = 200) -> Counter[str]:
             ports.log("probe_obstacle", item=item["pk"], code=getattr(obstacle, "code", type(obstacle).__name__))
             done["not now"] += 1
     ports.queues.send(list({send.posting: send for send in batch.sends}.values()))
-    return done
 
 
 def look_at(batch: post_verb.Batch, item: Item) -> str:

@@ -12,7 +12,7 @@ from tieout.core import ledger
 from tieout.core.keys import Key
 from tieout.core.verdicts import TryAgain, Uncertain
 from tieout.core.writes import Item
-from tieout.work import post
+from tieout.work import post, probe
 from tieout.work.ports import Message
 
 KEY = Key("B#netsuite:acme")
@@ -96,3 +96,23 @@ def test_a_silent_target_is_left_alone_after_five_calls_then_tried_by_one_batch(
     assert {posting["state"] for posting in on.postings("invoice")} == {ledger.POSTED}
     assert (budget(on)["trips"], budget(on)["trial"], budget(on)["leases"]) == (0, {}, {})
     assert len(toy.book) == 9
+
+
+def test_probe_works_through_all_pages_of_what_is_due_and_stops_when_its_time_is_over(on: Stage) -> None:
+    invoices(on, *range(1, 8))
+    on.world.queues.take()
+    on.world.later(hours=1)
+    on.world.remaining = probe.MARGIN - 1
+    assert probe.probe(on.world.ports(), limit=3)["sent again"] == 0
+    on.world.remaining = 900.0
+    done = probe.probe(on.world.ports(), limit=3)
+    assert done["sent again"] == 7
+    assert {send.posting for send in on.world.queues.take()} == {posting["key"] for posting in on.postings("invoice")}
+
+
+def test_probe_ends_although_the_index_lists_for_ever_what_it_has_looked_at(on: Stage) -> None:
+    invoices(on, 1, 2, 3)
+    on.world.later(hours=1)
+    stale = on.world.ledger.due("~", 3)
+    on.world.ledger.due = lambda until, limit=200: stale[:limit]  # type: ignore[method-assign]
+    assert sum(probe.probe(on.world.ports(), limit=3).values()) == 3
