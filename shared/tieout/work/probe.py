@@ -69,6 +69,10 @@ def _page(ports: Ports, rows: Sequence[Key], now: str, done: Counter[str]) -> No
         except (Refused, Verdict) as obstacle:
             ports.log("probe_obstacle", item=item["pk"], code=getattr(obstacle, "code", type(obstacle).__name__))
             done["not now"] += 1
+        except Exception as error:
+            # One poison item must not hide what is due behind it; it stays due, and the log and the count name it.
+            ports.log("probe_failed", item=item["pk"], error=type(error).__name__)
+            done["failed"] += 1
     ports.queues.send(list({send.posting: send for send in batch.sends}.values()))
 
 

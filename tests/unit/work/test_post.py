@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.toy import Stage, commits_and_drops, refuses, stage
-from tieout.contract import Found
+from tieout.contract import Found, Work
 from tieout.core import ledger
 from tieout.core.keys import Key
 from tieout.core.ledger import chain_breaks
@@ -122,6 +122,25 @@ def test_a_target_that_shows_its_refusal_at_a_look_is_refused_and_holds_nobody_u
     toy.find = lambda wire, work: Found("refused", code="record_rejected", said="no such item")  # type: ignore[method-assign]
     assert on.probe(seconds=210)["refused by the target"] == 1
     assert (on.one("invoice")["state"], on.one("invoice")["code"]) == (ledger.REFUSED, "record_rejected")
+
+
+def test_one_poison_item_does_not_hide_what_is_due_behind_it(on: Stage) -> None:
+    toy = on.targets["netsuite"]
+    toy.trouble += [refuses(Uncertain("target_lost")), refuses(Uncertain("target_lost"))]
+    invoice(on, 1)
+    invoice(on, 2)
+    on.settle()
+    looks = iter([ValueError("poison")])
+    plain = toy.find
+
+    def find(wire: object, work: Work) -> Found:
+        for error in looks:
+            raise error
+        return plain(wire, work)  # type: ignore[arg-type]
+
+    toy.find = find  # type: ignore[method-assign]
+    done = on.probe(seconds=210)
+    assert (done["failed"], done["proven absent, sent again"]) == (1, 1)
 
 
 def test_another_document_under_our_reference_is_a_case_and_nothing_is_sent_again(on: Stage) -> None:
