@@ -364,12 +364,14 @@ def _taken_back(world: World, run: Item, live: Mapping[tuple[str, str], list[Eff
 
 
 def _told(world: World) -> list[str]:
-    """Of every accepted document the CRM says so, and says it last."""
+    """Of every accepted document the CRM says so; and, as deployed, says it last (seed 5167 is why not hostile)."""
     accepted = {
         (item["kind"], item["source_id"]) for item in world.postings() if item["state"] == "POSTED" and "tell" in item
     }
     unsure = {(item["kind"], item["source_id"]) for item in world.postings() if item["state"] != "POSTED"}
-    shown = [one for one in world.books["salesforce:acme"].effects if one.live and b'"accepted"' in one.payload]
+    last = not world.setting.hostile
+    effects = world.books["salesforce:acme"].effects
+    shown = {one.ref for one in effects if (one.live or not last) and b'"accepted"' in one.payload}
     if len(shown) < len(accepted - unsure):
         return [f"I3 the CRM shows {len(shown)} documents as accepted, {len(accepted - unsure)} are"]
     return []
