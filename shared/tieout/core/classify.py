@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from tieout.core.verdicts import NeedsHuman, NotYet, TryAgain, Uncertain, Verdict
 
@@ -69,9 +70,21 @@ def classify(rows: Sequence[Row], answer: Answer, text: str) -> Verdict | None:
 
 
 def _retry_after(answer: Answer) -> int | None:
-    """Seconds asked for, capped: an absurd value must not park a lane for a year."""
+    """Seconds asked for, capped: an absurd value must not park a lane for a year.
+
+    Both forms of RFC 9110: seconds, or a date, which counts from the answer's own ``Date`` and not from our clock.
+    """
     value = answer.headers.get("retry-after", "").strip()
-    return min(int(value), RETRY_AFTER_MOST) if value.isascii() and value.isdigit() else None
+    if value.isascii() and value.isdigit():
+        return RETRY_AFTER_MOST if len(value) > 9 else min(int(value), RETRY_AFTER_MOST)
+    try:
+        until, said = (
+            datetime.strptime(text, "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
+            for text in (value, answer.headers.get("date", "").strip())
+        )
+    except ValueError:
+        return None
+    return max(0, min((until - said) // timedelta(seconds=1), RETRY_AFTER_MOST))
 
 
 __all__ = ["COMMON", "Answer", "NotYet", "Row", "classify"]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tieout.core import capacity
+from tieout.core.classify import Answer, classify
 from tieout.core.ledger import instant, stamp
 from tieout.core.verdicts import NeedsHuman, NotYet, TryAgain, Uncertain, Verdict
 
@@ -102,3 +103,22 @@ def test_each_trial_that_fails_doubles_the_pause_up_to_five_minutes(trials: int)
         item |= capacity.objected(item, "w", 8, LOST, now)
         paused = min(paused * 2, timedelta(seconds=capacity.PAUSE_MOST))
         assert instant(item["paused_until"]) - now == paused
+
+
+@pytest.mark.parametrize(
+    ("asked", "date", "seconds"),
+    [
+        ("7", "", 7),
+        ("9" * 5000, "", 900),
+        ("Tue, 24 Nov 2026 06:00:30 GMT", "Tue, 24 Nov 2026 06:00:00 GMT", 30),
+        ("Fri, 31 Dec 2999 23:59:59 GMT", "Tue, 24 Nov 2026 06:00:00 GMT", 900),
+        ("Tue, 24 Nov 2026 05:00:00 GMT", "Tue, 24 Nov 2026 06:00:00 GMT", None),
+        ("Tue, 24 Nov 2026 06:00:30 GMT", "", None),
+        ("-5", "", None),
+        ("soon", "Tue, 24 Nov 2026 06:00:00 GMT", None),
+    ],
+)
+def test_retry_after_is_read_in_both_forms_and_capped(asked: str, date: str, seconds: int | None) -> None:
+    verdict = classify((), Answer(429, {"retry-after": asked, "date": date}), "")
+    assert verdict is not None
+    assert (verdict.code, verdict.facts.get("after")) == ("target_busy", None if seconds is None else str(seconds))
