@@ -30,6 +30,8 @@ from tieout.work.ports import Message, Ports, Send, Unavailable
 #: Work is not begun with less than this many seconds left.
 MARGIN: Final = 15.0
 LANE_AGAIN: Final = timedelta(seconds=90)
+#: How often a dead letter is tried before a person gets it.
+BURY_AT: Final = 3
 #: A lane that stands still is looked at ever more rarely: its head has a due time of its own.
 LANE_LEAST, LANE_MOST = 90, 3600
 
@@ -279,22 +281,34 @@ def _lane(batch: post_verb.Batch, item: Item) -> str:
 def dead(messages: Sequence[Message], ports: Ports) -> list[str]:
     """Book what landed in a dead-letter queue; ids of the messages that could not be booked yet.
 
-    A lane's message is only transport: its posting is made due now. An inbox message is taken in once more; where that
-    fails again it becomes an event with a case that points at its bytes.
+    A lane's message is only transport: its posting is made due now. An inbox message is taken in again; where that
+    fails ``BURY_AT`` times it becomes an event with a case that points at its bytes. Not at once: what fails here is
+    most often a throttled service, and a person could only wait for it as well.
     """
     failed = []
     for message in messages:
         try:
             if "posting" in message.body:
                 _wake(str(message.body["posting"]), ports)
-            elif intake_verb.intake([message], ports):
-                _bury(message, ports)
-        except Unavailable:
-            failed.append(message.id)
+                continue
+            taken = not intake_verb.intake([message], ports)
         except Exception as error:
-            ports.log("dead_letter", message=message.id, error=type(error).__name__)
-            _bury(message, ports)
+            ports.log("dead_letter", message=message.id, receives=message.receives, error=type(error).__name__)
+            taken = False
+        if not taken and not _buried(message, ports):
+            failed.append(message.id)
     return failed
+
+
+def _buried(message: Message, ports: Ports) -> bool:
+    """Whether the message was made a case; not before it has failed often, nor where the vault is out of reach."""
+    if message.receives < BURY_AT or "posting" in message.body:
+        return False  # a lane's message may come for as long as it is kept: its posting is due in any case
+    try:
+        _bury(message, ports)
+    except Unavailable:
+        return False
+    return True
 
 
 def _wake(posting: str, ports: Ports) -> None:

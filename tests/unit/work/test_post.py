@@ -12,6 +12,8 @@ from tieout.core import ledger
 from tieout.core.keys import Key
 from tieout.core.ledger import chain_breaks
 from tieout.core.verdicts import NeedsHuman, NotYet, TryAgain, Uncertain
+from tieout.work import probe
+from tieout.work.ports import Message
 
 CUSTOMER = "cus_1"
 #: 10 December 2025, noon in New York: a year whose periods are locked.
@@ -386,3 +388,32 @@ def test_a_late_invoice_whose_tax_is_filed_waits_for_a_person(on: Stage) -> None
     assert (posting["state"], posting["code"]) == (ledger.HELD, "late_document")
     assert posting["case"]["owner"] == "finance-ops"
     assert on.targets["netsuite"].calls == 0
+
+
+# --- dead letters ------------------------------------------------------------------------------------------------
+def test_a_dead_letter_that_fails_again_is_tried_before_a_person_gets_it(
+    on: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tieout.work.intake.intake", lambda messages, ports: [one.id for one in messages])
+    body = {"v": 1, "source": "stripe", "account": "acct_us", "delivery": "d_1", "body_b64": "e30="}
+
+    def dead(receives: int) -> list[str]:
+        return probe.dead([Message("m1", body, receives)], on.world.ports())
+
+    def cases() -> list[str]:
+        return [item["code"] for item in on.world.ledger.items.values() if item.get("what") == "event"]
+
+    assert [dead(receives) for receives in range(1, probe.BURY_AT)] == [["m1"]] * (probe.BURY_AT - 1)
+    assert cases() == []
+    assert dead(probe.BURY_AT) == []
+    assert cases() == ["dead_letter"]
+
+
+def test_a_lanes_dead_letter_is_never_made_a_case_of_its_own(on: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def throttled(keys: object) -> None:
+        raise RuntimeError("throttled")
+
+    monkeypatch.setattr(on.world.ledger, "read", throttled)
+    message = Message("m1", {"posting": "invoice/x/create/post/g0"}, receives=9)
+    assert probe.dead([message], on.world.ports()) == ["m1"]
+    assert not [item for item in on.world.ledger.items.values() if item.get("what") == "event"]
