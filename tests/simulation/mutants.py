@@ -98,7 +98,7 @@ MUTANTS: Final[Sequence[Mutant]] = (
     _m("a run is not due until its machine has it", (IN, "**ledger.due(key.pk, origin.now + START_AGAIN),", ""),
        argued="the inbox hands the event over again until the start was made; the due time is the second net"),
     _m("a terminal posting's answer is not owed", (B, "due_at = now + ANSWER_AGAIN", "due_at = None")),
-    _m("a dead letter of the inbox is dropped", (W, "elif intake_verb.intake([message], ports):", "elif False and intake_verb.intake([message], ports):")),
+    _m("a dead letter of the inbox is dropped", (W, "taken = not intake_verb.intake([message], ports)", "taken = True")),
     # --- lanes
     _m("booking does not leave the lane", (B, LEAVE, "if True:")),
     _m("a refused posting leaves its lane", (B, LEAVE, LEAVE.replace("or outcome.aside", "or outcome.aside or outcome.to == ledger.REFUSED"))),
