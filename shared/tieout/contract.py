@@ -151,11 +151,19 @@ class Action:
 
 
 @dataclass(frozen=True)
+class Rate:
+    """At most ``calls`` in any window of ``seconds``, as the vendor counts them."""
+
+    calls: int
+    seconds: int
+
+
+@dataclass(frozen=True)
 class Budget:
-    """Capacity of one target account, shared by all flows: concurrent calls, and calls per second where limited."""
+    """Capacity of one target account, shared by all flows: concurrent calls, and each rate the vendor limits."""
 
     concurrency: int
-    per_second: int | None = None
+    rates: tuple[Rate, ...] = ()
 
 
 @dataclass(frozen=True)

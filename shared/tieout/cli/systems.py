@@ -104,7 +104,7 @@ def _target(name: str) -> dict[str, Any]:
         "quiet_is_made_of": f"client time-out {quiet.client_timeout}, processing {quiet.longest_processing}, "
         f"search lag {quiet.search_lag}, clock skew {quiet.clock_skew}, and the function's time-out",
         "calls_at_once": target.budget.concurrency,
-        "calls_per_second": target.budget.per_second,
+        "rates": [{"calls": rate.calls, "seconds": rate.seconds} for rate in target.budget.rates],
         "reference": f"{target.reference.prefix}… of {target.reference.length} characters",
         "actions": [
             {"kind": kind, "action": action, "mapping": one.mapping or "", "echoes": list(one.echo),

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
 
-from tieout.contract import Action, Budget, Echo, Finds, Found, Quiet, Reference, Wire, Work
+from tieout.contract import Action, Budget, Echo, Finds, Found, Quiet, Rate, Reference, Wire, Work
 from tieout.core.classify import Answer, Row
 from tieout.core.exchange import FORM, Request, encode_form, judge, member, read_answer
 from tieout.core.keys import external_ref
@@ -34,7 +34,7 @@ class Stripe:
     finds = Finds.UNIQUE
     quiet = Quiet(client_timeout=20, longest_processing=80, search_lag=0, clock_skew=5, period=180)
     reference = Reference("TIE-", 30)
-    budget = Budget(concurrency=20, per_second=80)
+    budget = Budget(concurrency=20, rates=(Rate(80, 1),))
     actions: Mapping[tuple[str, str], Action] = {
         ("customer", "create"): Action("stripe.customer_create", echo=("ref",), undo="undo"),
         ("customer", "undo"): Action("stripe.undo", echo=(), once=False),

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import quote
 
-from tieout.contract import Action, Budget, Echo, Finds, Found, Quiet, Reference, Wire, Work
+from tieout.contract import Action, Budget, Echo, Finds, Found, Quiet, Rate, Reference, Wire, Work
 from tieout.core.classify import Answer, Row
 from tieout.core.exchange import JSON, Request, difference, judge, member, read_answer
 from tieout.core.money import Money
@@ -48,8 +48,8 @@ class Xero:
     finds = Finds.LAGGING
     quiet = Quiet(client_timeout=30, longest_processing=120, search_lag=60, clock_skew=5, period=300)
     reference = Reference("TIE-", 30)
-    #: Five calls at once and sixty a minute for one organisation.
-    budget = Budget(concurrency=5, per_second=1)
+    #: Five calls at once, sixty a minute and 5,000 a day for one organisation.
+    budget = Budget(concurrency=5, rates=(Rate(60, 60), Rate(5000, 86_400)))
     actions: Mapping[tuple[str, str], Action] = {
         ("customer", "upsert"): Action("xero.customer", echo=("ref",), once=False),
         ("invoice", "create"): Action("xero.invoice"),
