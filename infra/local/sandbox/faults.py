@@ -9,6 +9,10 @@ strikes ``times`` times (0: always). What each kind does:
 ``timeout_after_commit``  the work is done, then silence for ``seconds`` real seconds, then the socket closes
 ``late_commit``        the socket closes at once; the work is done ``seconds`` of world time later
 ``truncated``          the work is done; half of the announced body arrives (an empty body: the socket closes)
+``not_json``           200 with a page where the answer should be; the work is done, unless ``undone``
+``wrong_type``         200 with a JSON text of another type; the work is done, unless ``undone``
+``huge``               200 with an answer of 40 MB; the work is done, unless ``undone``
+``more_fields``        the work is done; each object of the answer has members that nobody knows
 ``rate_limit``         429 with ``Retry-After: retry_after``; nothing was done
 ``concurrency_429``    the vendor's own answer to too many calls at once; nothing was done
 ``closed_period``      the vendor's own refusal of a date in a closed period
@@ -39,6 +43,7 @@ from typing import Any
 from infra.local.sandbox.agenda import Clock
 
 KINDS = frozenset({
+    "not_json", "wrong_type", "huge", "more_fields",
     "commit_then_drop", "drop_before", "timeout_after_commit", "late_commit", "truncated", "rate_limit",
     "concurrency_429", "closed_period", "ok_with_errors", "html_500", "unavailable", "stale_token", "slow",
     "webhook_twice", "webhook_late", "webhook_lost",

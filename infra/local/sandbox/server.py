@@ -10,7 +10,7 @@ import re
 import socket
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,12 +27,18 @@ from infra.local.sandbox.netsuite import NetSuite
 from infra.local.sandbox.salesforce import Salesforce
 from infra.local.sandbox.stripe import ENTITIES, Stripe
 from infra.local.sandbox.system import Deliver, System
-from infra.local.sandbox.wire import Hangup, Json, Reply, Request
+from infra.local.sandbox.wire import Hangup, Json, Reply, Request, dumps, loads
 from infra.local.sandbox.xero import Xero
 
 REASONS = {200: "OK", 201: "Created", 204: "No Content", 300: "Multiple Choices", 400: "Bad Request",
            401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict",
            429: "Too Many Requests", 500: "Internal Server Error", 503: "Service Unavailable"}  # fmt: skip
+#: Answers that no vendor documents, and that proxies, gateways and mistakes give all the same.
+STRANGE: dict[str, Callable[[], Reply]] = {
+    "not_json": lambda: Reply.html(200, "Maintenance"),
+    "wrong_type": lambda: Reply.json(200, "done"),
+    "huge": lambda: Reply(200, b'{"filler": "' + b"x" * 40_000_000 + b'"}', (("Content-Type", "application/json"),)),
+}
 VENDOR_WORDS = frozenset({"rate_limit", "concurrency_429", "closed_period", "ok_with_errors"})
 
 
@@ -220,7 +226,13 @@ class Sandboxes:
             raise Hangup
         if kind in {"html_500", "unavailable"} and not fault.args.get("committed"):
             return _page(fault)
+        if kind in STRANGE:
+            if not fault.args.get("undone"):
+                system.process(request)
+            return STRANGE[kind]()
         done = system.process(request)
+        if kind == "more_fields":
+            return _with_more(done)
         if kind in {"html_500", "unavailable"}:
             return _page(fault)
         if kind == "truncated" and done.body:
@@ -260,6 +272,21 @@ class Sandboxes:
             for order in orders:
                 self.faults.add(order)
         return Reply.json(201 if request.method == "POST" else 200, self.faults.describe())
+
+
+def _with_more(reply: Reply) -> Reply:
+    """The same answer, each object in it with members that no client knows; what is no JSON stays as it is."""
+    try:
+        value = loads(reply.body)
+    except ValueError:
+        return reply
+    return replace(reply, body=dumps(_more(value)).encode())
+
+
+def _more(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {"zz_new": {"of": ["a", 1]}, **{name: _more(one) for name, one in value.items()}, "zz_later": None}
+    return [_more(one) for one in value] if isinstance(value, list) else value
 
 
 def _commit(system: System, request: Request) -> None:

@@ -138,10 +138,31 @@ def bench() -> Iterator[Bench]:
         yield holder[0]
 
 
+def deal() -> documents.Opportunity:
+    """The captured deal."""
+    found = document_of("salesforce/opportunity.closed_won", "salesforce.opportunity")
+    assert isinstance(found, documents.Opportunity)
+    onboarding.validate(found)
+    return found
+
+
+def buyer() -> documents.Customer:
+    """The buyer of the captured deal."""
+    return onboarding.customer_of(deal())
+
+
+def status(version: int) -> documents.Status:
+    """The state of the captured invoice, as the CRM is told it."""
+    invoice = document_of("stripe/invoice.finalized", "stripe.invoice")
+    return documents.Status(
+        source="stripe", account="acct_us", source_id="invoice.in_1", entity="US01", version=version,
+        event_instant=invoice.event_instant, key="invoice/stripe:acct_us:in_1/create/post/g0", about_kind="invoice",
+        about_id="in_1", document_ref="INV00001", status="accepted", sentence="Invoice INV00001 is in NetSuite.",
+        code=None, account_ref="001RM000cy2zDQJYA2", amount=None,
+    )  # fmt: skip
+
+
 @pytest.fixture
 def customer() -> documents.Customer:
     """The buyer of the captured deal."""
-    deal = document_of("salesforce/opportunity.closed_won", "salesforce.opportunity")
-    assert isinstance(deal, documents.Opportunity)
-    onboarding.validate(deal)
-    return onboarding.customer_of(deal)
+    return buyer()

@@ -13,11 +13,11 @@ import pytest
 from infra.accept import examples, outcome
 from infra.local.sandbox import Fault, wire
 from infra.local.sandbox.xero import Xero
+from tests.integration.systems.cases.xero import Store
 from tests.integration.systems.conftest import Bench
 from tieout import systems
 from tieout.aws.http import HttpWire
 from tieout.contract import Wire, Work
-from tieout.core.credentials import Pair
 from tieout.core.exchange import Request
 from tieout.core.parse import write_json
 from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain
@@ -25,26 +25,6 @@ from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain
 XERO = systems.target("xero")
 MADE = {one.mapping.removeprefix("xero."): outcome(one)["makes"] for one in examples() if one.name.startswith("xero.")
         and one.path.stem == "usual"}  # fmt: skip
-
-
-class Store:
-    """A rotating pair kept in memory, for one process."""
-
-    def __init__(self) -> None:
-        self.pair: Pair | None = None
-        self.stored: list[Pair] = []
-
-    def read(self) -> Pair | None:
-        return self.pair
-
-    def claim(self) -> bool:
-        return True
-
-    def store(self, pair: Pair) -> None:
-        self.pair = pair
-        self.stored.append(pair)
-
-    def release(self) -> None: ...
 
 
 class Desk:
@@ -90,29 +70,6 @@ def test_a_customer_an_invoice_its_payment_and_a_credit_note_are_posted_and_foun
     assert [desk.bench.find(desk.wire, XERO, one).state for one in works] == ["complete"] * 4
     assert desk.entries("invoice") == [(54438, "USD", "paid")]
     assert desk.entries("payment") == desk.entries("credit_note") == [(54438, "USD", "authorised")]
-
-
-@pytest.mark.parametrize("kind", ["customer", "invoice", "credit_note", "payment"])
-def test_the_same_bytes_twice_are_one_document_of_each_kind(desk: Desk, kind: str) -> None:
-    contact = desk.customer()
-    more: dict[str, Any] = contact if kind in ("invoice", "credit_note") else {}
-    if kind == "payment":
-        more = {"Invoice": {"InvoiceID": desk.post(desk.work("invoice", **contact))}}
-    work = desk.work(kind, **more)
-    assert desk.post(work) == desk.post(work)
-    assert len(desk.entries(kind)) == 1
-
-
-def test_what_xero_committed_before_the_line_dropped_is_found(desk: Desk) -> None:
-    work = desk.work("invoice", **desk.customer())
-    assert desk.bench.find(desk.wire, XERO, work).state == "absent"
-    for kind in ("drop_before", "commit_then_drop"):
-        desk.bench.sandboxes.faults.add(Fault(kind, "PUT .*/Invoices"))
-        with pytest.raises(Uncertain, match="target_lost"):
-            XERO.send(desk.wire, [work])
-        wanted = "absent" if kind == "drop_before" else "complete"
-        assert desk.bench.find(desk.wire, XERO, work).state == wanted
-    assert desk.entries("invoice") == [(54438, "USD", "authorised")]
 
 
 @pytest.mark.parametrize(
@@ -198,13 +155,6 @@ def test_another_organisation_is_forbidden(desk: Desk) -> None:
     other = HttpWire(XERO, "acme", lambda: secret, desk.bench.now, tokens=desk.store)
     with pytest.raises(NeedsHuman, match="target_forbidden"):
         XERO.send(other, [desk.work("customer")])
-
-
-def test_a_recorded_request_of_xero_holds_no_credentials_and_is_read_back_whole(desk: Desk) -> None:
-    secret = desk.there.secret()
-    recorded = desk.work("invoice").payload
-    assert not any(str(secret[name]).encode() in recorded for name in secret if name != "settings")
-    assert Request.load(recorded).dump() == recorded
 
 
 def test_the_sandbox_answers_an_idempotency_key_again_and_refuses_it_for_other_bytes(desk: Desk) -> None:

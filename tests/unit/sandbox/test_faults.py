@@ -276,3 +276,29 @@ def test_a_webhook_comes_twice_late_or_never(
     courier.post("evt_2", b"{}", lambda body: {})
     sandboxes.tick()
     assert len(inbox.received) == after_ten_minutes + 1
+
+
+@pytest.mark.parametrize("kind", ["not_json", "wrong_type", "huge"])
+def test_a_strange_answer_hides_work_that_was_done_or_was_not(
+    sandboxes: Sandboxes, stripe: httpx.Client, kind: str
+) -> None:
+    for undone, count in ((True, 0), (False, 1)):
+        sandboxes.faults.add(Fault(kind, CREATE, args={"undone": undone}))
+        answer = create(stripe)
+        assert answer.status_code == 200
+        assert b"cus_" not in answer.content
+        assert (len(answer.content) > 30_000_000) == (kind == "huge")
+        assert made(sandboxes) == count
+
+
+def test_more_fields_adds_members_at_every_depth_and_keeps_what_was_there(
+    sandboxes: Sandboxes, stripe: httpx.Client
+) -> None:
+    plain = create(stripe).json()
+    sandboxes.faults.add(Fault("more_fields", CREATE))
+    more = create(stripe).json()
+    assert set(more) - set(plain) == {"zz_new", "zz_later"}
+    assert {name: more[name] for name in plain if not isinstance(plain[name], dict | list)} == {
+        name: value for name, value in plain.items() if not isinstance(value, dict | list)
+    }
+    assert "zz_new" in more["metadata"]

@@ -1,0 +1,15 @@
+"""Salesforce before the law: the status of an invoice."""
+
+from __future__ import annotations
+
+from tests.integration.systems.conftest import status
+from tests.integration.systems.law import Rig
+from tieout.contract import Work
+
+
+class Case(Rig):
+    name = "salesforce"
+
+    def work(self, kind: str, action: str, mark: str = "") -> Work:
+        """A posting of that action; see :class:`Rig`."""
+        return self.bench.work(self.target, action, status(1), {})

@@ -1,0 +1,105 @@
+"""The law of targets at their sandboxes: what a system brings so that the standard suite can hold it (`test_law.py`).
+
+A target over HTTP brings one module, ``cases/<name>.py``, with one class ``Case``: how a posting of each of its actions
+is made, with whatever it hangs on already there. The suite finds it by the registry; a system without one is red.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, ClassVar
+
+from infra.accept import examples, outcome
+from tests.integration.systems.conftest import Bench
+from tieout import systems
+from tieout.contract import Echo, Target, Wire, Work
+from tieout.core.exchange import Request
+
+#: Gross totals in minor units at the edges of what is booked: the least, a carry, a float's trap, a very large one.
+AMOUNTS = (1, 10, 99, 100, 1010, 2999, 108876, 123_456_789_01)
+
+
+class Rig(ABC):
+    """One target at its sandbox: its wire, and works that are ready to be sent."""
+
+    name: ClassVar[str]
+    account: ClassVar[str] = "acme"
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.target: Target = systems.target(self.name)
+        self.wire: Wire = self.connect()
+
+    def connect(self) -> Wire:
+        """The account's transport."""
+        return self.bench.wire(self.name, self.account)
+
+    @abstractmethod
+    def work(self, kind: str, action: str, mark: str = "") -> Work:
+        """A posting of that action, with what it hangs on posted already; ``mark`` makes it another document."""
+
+    def amount(self, minor: int, mark: str) -> Work | None:
+        """An invoice over ``minor`` without tax; ``None`` where the target books no invoices."""
+        return None
+
+    def decisive(self, work: Work) -> str:
+        """Matches the call that makes the document: the recorded request, where one request is all of it."""
+        request = Request.load(work.payload)
+        return f"{request.method} .*{re.escape(request.path.partition('?')[0])}$"
+
+    def post(self, work: Work) -> Echo:
+        """Send one work and expect that the target shows it."""
+        return self.bench.post(self.wire, self.target, work)
+
+    def found(self, work: Work) -> str:
+        """The state that a look shows, once the quiet period is over."""
+        self.bench.advance(self.target.quiet.period)
+        return self.bench.find(self.wire, self.target, work).state
+
+    def book(self) -> list[tuple[str, str, int, str, str]]:
+        """What the sandbox holds for us, in a form that two moments can be compared by."""
+        return sorted(
+            (one.kind, one.external_ref, one.total_minor, one.currency, one.status)
+            for one in self.bench.sandboxes.book(self.name, self.account)
+        )
+
+
+class ExampleRig(Rig):
+    """A target whose works are made of what the usual examples of its mappings make."""
+
+    currency = "USD"
+    total = 54438
+
+    def payload(self, kind: str, action: str) -> Mapping[str, Any]:
+        """What the usual example of the action's mapping makes."""
+        mapping = self.target.actions[kind, action].mapping
+        return next(
+            outcome(one)["makes"] for one in examples() if one.mapping == mapping and one.path.stem == "usual"
+        )  # fmt: skip
+
+    @abstractmethod
+    def parents(self, kind: str, action: str, mark: str) -> Mapping[str, Any]:
+        """Members of the payload that name what the document hangs on, posted here first."""
+
+    def work(self, kind: str, action: str, mark: str = "") -> Work:
+        """A posting of that action; see :class:`Rig`."""
+        return self.make(kind, action, mark, **self.parents(kind, action, mark))
+
+    def make(self, kind: str, action: str, mark: str = "", total: int | None = None, **change: Any) -> Work:
+        """A posting whose payload is the example's with some members changed."""
+        ref = self.target.reference.of(f"{kind}{mark}")
+        money = "total" in self.target.actions[kind, action].echo
+        body = self.target.build(kind, action, ref, {**self.payload(kind, action), **change})
+        return Work(
+            f"{kind}/{ref}", kind, action, ref, "US01", self.account, self.currency if money else None,
+            (self.total if total is None else total) if money else None, body, self.bench.now(),
+        )  # fmt: skip
+
+
+def rig(name: str, bench: Bench) -> Rig:
+    """The rig of one target; ``ModuleNotFoundError`` where it brings none."""
+    case: type[Rig] = import_module(f"tests.integration.systems.cases.{name}").Case
+    return case(bench)

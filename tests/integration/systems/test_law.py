@@ -1,0 +1,200 @@
+"""The standard suite at the sandboxes: what every target over HTTP is held to, over real HTTP, fault by fault.
+
+A system joins by the registry, and brings ``cases/<name>.py`` (see `law.py`).
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+
+from infra.local.sandbox import Fault
+from tests.integration.systems.conftest import Bench
+from tests.integration.systems.law import AMOUNTS, Rig, rig
+from tieout import systems
+from tieout.core.exchange import Request, difference
+from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain, Verdict
+
+HTTP = [name for name in systems.TARGETS if not systems.target(name).batches]
+ACTIONS = [(name, *done) for name in HTTP for done in systems.target(name).actions]
+every_target = pytest.mark.parametrize("name", HTTP)
+every_action = pytest.mark.parametrize(("name", "kind", "action"), ACTIONS)
+
+
+def first(rig: Rig) -> tuple[str, str]:
+    """The action by which a target is asked where one is enough: the first it declares."""
+    return next(iter(rig.target.actions))
+
+
+def strike(rig: Rig, kind: str, work: object, **args: object) -> Fault:
+    """Order a fault for the call that makes the document."""
+    return rig.bench.sandboxes.faults.add(Fault(kind, rig.decisive(work), args=args))  # type: ignore[arg-type]
+
+
+@every_action
+def test_post_twice_gives_one_and_find_sees_what_post_made(bench: Bench, name: str, kind: str, action: str) -> None:
+    there = rig(name, bench)
+    work = there.work(kind, action)
+    before = there.book()
+    assert there.found(work) == "absent"
+    echo = there.post(work)
+    after = there.book()
+    assert after != before
+    assert there.found(work) == "complete"
+    assert there.post(work).remote == echo.remote
+    assert there.book() == after
+
+
+@every_action
+def test_a_line_that_drops_before_or_behind_the_commit_leaves_doubt_that_a_look_ends(
+    bench: Bench, name: str, kind: str, action: str
+) -> None:
+    there = rig(name, bench)
+    work = there.work(kind, action)
+    before = there.book()
+    for fault, state in (("drop_before", "absent"), ("commit_then_drop", "complete")):
+        struck = strike(there, fault, work)
+        with pytest.raises(Uncertain):
+            there.target.send(there.wire, [work])
+        assert struck.struck == 1
+        assert there.found(work) == state
+        assert (there.book() == before) == (state == "absent")
+
+
+@every_target
+def test_what_lands_after_the_line_dropped_is_seen_after_the_quiet_period(bench: Bench, name: str) -> None:
+    there = rig(name, bench)
+    work = there.work(*first(there))
+    strike(there, "late_commit", work, seconds=there.target.quiet.longest_processing)
+    with pytest.raises(Uncertain):
+        there.target.send(there.wire, [work])
+    assert there.bench.find(there.wire, there.target, work).state == "absent"
+    assert there.found(work) == "complete"
+
+
+@every_target
+@pytest.mark.parametrize("fault", ["not_json", "wrong_type", "huge", "ok_with_errors", "html_500", "truncated"])
+def test_a_strange_answer_to_a_write_that_was_not_done_is_never_taken_for_done(
+    bench: Bench, name: str, fault: str
+) -> None:
+    there = rig(name, bench)
+    work = there.work(*first(there))
+    before = there.book()
+    strike(there, fault, work, undone=True)
+    if fault == "truncated":  # an answer is only cut where there is one: the work was done
+        with pytest.raises(Uncertain):
+            there.target.send(there.wire, [work])
+        assert there.found(work) == "complete"
+        return
+    with pytest.raises(Verdict):
+        there.target.send(there.wire, [work])
+    assert there.book() == before
+
+
+@every_target
+@pytest.mark.parametrize("fault", ["not_json", "wrong_type", "huge"])
+def test_a_strange_answer_to_a_write_that_was_done_never_lets_it_be_sent_as_if_it_was_not(
+    bench: Bench, name: str, fault: str
+) -> None:
+    there = rig(name, bench)
+    work = there.work(*first(there))
+    strike(there, fault, work)
+    with suppress(Uncertain):  # any other verdict is a lie; an echo stands where the target read back at once
+        echo = there.target.send(there.wire, [work])[0]
+        assert echo is not None
+        assert difference(there.target.actions[work.kind, work.action].echo, work, echo) == ""
+    assert there.found(work) == "complete"
+
+
+@every_action
+def test_members_that_nobody_knows_change_nothing(bench: Bench, name: str, kind: str, action: str) -> None:
+    there = rig(name, bench)
+    work = there.work(kind, action)
+    bench.sandboxes.faults.add(Fault("more_fields", f" /{name}/", times=0))
+    there.post(work)
+    assert there.found(work) == "complete"
+
+
+@every_target
+@pytest.mark.parametrize("fault", ["rate_limit", "concurrency_429"])
+def test_too_many_calls_are_tried_again_and_wrote_nothing(bench: Bench, name: str, fault: str) -> None:
+    there = rig(name, bench)
+    work = there.work(*first(there))
+    before = there.book()
+    strike(there, fault, work, retry_after=7)
+    with pytest.raises(TryAgain, match="target_busy") as raised:
+        there.target.send(there.wire, [work])
+    if fault == "rate_limit":
+        assert raised.value.facts["after"] == "7"
+    assert there.book() == before
+    there.post(work)
+
+
+@every_target
+def test_an_outage_is_no_refusal(bench: Bench, name: str) -> None:
+    there = rig(name, bench)
+    work = there.work(*first(there))
+    strike(there, "unavailable", work, seconds=60)
+    with pytest.raises(Verdict) as raised:
+        there.target.send(there.wire, [work])
+    assert not isinstance(raised.value, NeedsHuman)
+    bench.advance(61)
+    there.post(work)
+
+
+@every_target
+def test_credentials_that_end_in_mid_call_are_renewed_or_said_to_be_dead_and_nothing_is_lost(
+    bench: Bench, name: str
+) -> None:
+    there = rig(name, bench)
+    work = there.work(*first(there))
+    before = there.book()
+    strike(there, "stale_token", work)
+    try:
+        there.post(work)
+    except TryAgain as verdict:
+        said, held = verdict.code, there.book()
+        there.post(work)
+    else:
+        said, held = "target_credentials", before
+    assert (said, held) == ("target_credentials", before)
+    assert there.found(work) == "complete"
+
+
+@every_target
+def test_an_amount_at_the_edge_comes_back_to_the_cent(bench: Bench, name: str) -> None:
+    there = rig(name, bench)
+    for minor in AMOUNTS:
+        work = there.amount(minor, str(minor))
+        if work is None:
+            assert ("invoice", "create") not in there.target.actions
+            return
+        assert there.post(work).total == minor
+        assert there.found(work) == "complete"
+
+
+@every_target
+def test_no_secret_is_in_a_request_a_verdict_a_repr_or_a_log(
+    bench: Bench, name: str, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    there = rig(name, bench)
+    secret = next(one for one in bench.sandboxes.accounts if (one.name, one.account) == (name, there.account)).secret()
+    hidden = [str(value) for field, value in secret.items() if field not in ("base_url", "settings")]
+    assert hidden
+    work = there.work(*first(there))
+    told = [repr(there.wire), work.payload.decode("latin-1")]
+    for fault in ("html_500", "stale_token", "not_json", "rate_limit", "drop_before"):
+        strike(there, fault, work)
+        try:
+            there.target.send(there.wire, [work])
+        except Verdict as verdict:
+            told += [str(verdict), repr(verdict), str(verdict.facts)]
+    told += [*capfd.readouterr(), caplog.text]
+    assert not [one for one in hidden for text in told if one and one in text]
+
+
+@every_action
+def test_a_recorded_request_is_read_back_whole(bench: Bench, name: str, kind: str, action: str) -> None:
+    recorded = rig(name, bench).work(kind, action).payload
+    assert Request.load(recorded).dump() == recorded
