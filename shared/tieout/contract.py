@@ -42,6 +42,23 @@ class Response:
 
 
 @dataclass(frozen=True)
+class Numbered:
+    """The place of an event among those that its source numbers without leaving one out.
+
+    ``stream`` names the series within one source account; ``first`` to ``last``, both included, are the numbers that
+    the event stands for. ``opens`` is the number with which the series begins, where the source says so: without it the
+    first number ever seen is the beginning. ``patience`` is how long, in seconds, a number may be missing before it is
+    a gap: what only comes out of order is none. A source that begins to count anew must name another stream.
+    """
+
+    stream: str
+    first: int
+    last: int
+    opens: int | None = None
+    patience: int = 900
+
+
+@dataclass(frozen=True)
 class Read:
     """One event, read tolerantly out of a delivery. ``object`` is the source's own object, parsed strictly.
 
@@ -50,6 +67,7 @@ class Read:
     left out of the event's fingerprint (delivery counters and the like). ``entity`` is the selling entity where the
     event itself names it; else the source account's row decides. ``alone`` is this event's own part of a body that
     holds several, so that a redelivery in other company is known again; ``None`` where the body is the event.
+    ``sequence`` is its place where the source numbers its events, so that one that never comes is missed.
     """
 
     event_id: str
@@ -62,6 +80,7 @@ class Read:
     entity: str | None = None
     unknown: Sequence[str] = ()
     alone: Mapping[str, Any] | None = None
+    sequence: Numbered | None = None
 
 
 class Source(Protocol):

@@ -97,6 +97,16 @@ def run_item(flow: str, identity: str, run: int = 1) -> Key:
     return Key(f"F#{part(flow)}#{identity}", f"r{run:04d}")
 
 
+def stream_item(source: str, account: str, stream: str) -> Key:
+    """Key of the watermark of one series of numbered events."""
+    return Key(f"S#{object_id(source, account, stream)}")
+
+
+def job_item(job: str) -> Key:
+    """Key of the item that says which windows of a scheduled job are claimed and done."""
+    return Key(f"J#{part(job)}")
+
+
 def alias_item(name: str, points_to: Key) -> Key:
     """Key of an alias: a number or foreign id by which people search for ``points_to``."""
     return Key(f"A#{name.strip().casefold()}", points_to.pk)

@@ -96,6 +96,11 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "dead_letter": Problem(
         "A message was given up after {receives} attempts.", "The function failed on it each time.",
         "Read the function's log; then release.", ENGINEER, severity="critical"),
+    "sequence_gap": Problem(
+        "{source} numbers what it sends ({stream} of {account}), and {missing} did not come; known since {since}.",
+        "An event was lost on its way, or our endpoint refused it.",
+        "Have the source send them again, or read what changed there meanwhile. When they come, this closes by itself.",
+        ENGINEER, recovers=True),
     # --- gates
     "wrong_region": Problem(
         "The document belongs to region {region}, not here.", "A residency rule.", "Send it to its own deployment.",

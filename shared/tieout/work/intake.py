@@ -1,7 +1,8 @@
 """Intake: inbox queue → vault, event, document, postings and lane places, then the messages, then the acknowledgement.
 
 Every event gets an item with exactly one outcome. Nothing is thrown away: what cannot be read is a case that points at
-its bytes. The clean path costs one AWS call an event (the transaction) and two a batch (vault and send).
+its bytes. The clean path costs one AWS call an event (the transaction) and two a batch (vault and send), and one more a
+batch for each series that its source numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from tieout import flows, systems
-from tieout.contract import Read
+from tieout.contract import Numbered, Read
 from tieout.core import documents, drift, keys, ledger
 from tieout.core.documents import Document
 from tieout.core.keys import Key
@@ -23,7 +24,7 @@ from tieout.core.ledger import stamp
 from tieout.core.problems import problem
 from tieout.core.verdicts import Ignore, NeedsHuman, Verdict
 from tieout.core.writes import Change, Item, Put, Refused, Write
-from tieout.work import make, render
+from tieout.work import make, render, sequences
 from tieout.work.book import CASE_AGAIN
 from tieout.work.ports import Message, Ports, Send
 
@@ -52,6 +53,8 @@ class Batch:
     ports: Ports
     sends: list[Send] = field(default_factory=list)
     starts: list[Item] = field(default_factory=list)
+    #: Events taken in that their source numbers, by source, account and stream, each with its message.
+    numbered: dict[tuple[str, str, str], list[tuple[str, Numbered]]] = field(default_factory=dict)
 
 
 def intake(messages: Sequence[Message], ports: Ports) -> list[str]:
@@ -73,9 +76,22 @@ def intake(messages: Sequence[Message], ports: Ports) -> list[str]:
             # One poison delivery must not hold up the others; it comes again, and in the end is a dead letter.
             ports.log("intake_failed", delivery=arrival.delivery, error=type(error).__name__)
             failed.append(arrival.message.id)
+    failed += _number(batch)
     ports.queues.send(list({send.posting: send for send in batch.sends}.values()))
     for run in batch.starts:
         start(run, ports)
+    return failed
+
+
+def _number(batch: Batch) -> list[str]:
+    """Write down which numbers have come; ids of the messages whose numbers could not be written: they come again."""
+    failed: list[str] = []
+    for (source, account, _), come in batch.numbered.items():
+        try:
+            sequences.note(batch.ports, source, account, [numbered for _, numbered in come])
+        except Exception as error:
+            batch.ports.log("not_numbered", source=source, account=account, error=type(error).__name__)
+            failed += dict.fromkeys(message for message, _ in come)
     return failed
 
 
@@ -114,6 +130,10 @@ def take(arrival: Arrival, batch: Batch) -> None:
         return
     for read in reads:
         record(arrival, batch, understand(arrival, read, batch))
+    for read in reads:
+        if read.sequence:
+            series = (arrival.source, arrival.account, read.sequence.stream)
+            batch.numbered.setdefault(series, []).append((arrival.message.id, read.sequence))
 
 
 @dataclass

@@ -22,7 +22,7 @@ from tieout.core.verdicts import NeedsHuman, NotYet, Uncertain, Verdict
 from tieout.core.writes import Change, Item, Refused, Write
 from tieout.work import intake as intake_verb
 from tieout.work import post as post_verb
-from tieout.work import steps
+from tieout.work import sequences, steps
 from tieout.work.book import CASE_AGAIN, Outcome, answer
 from tieout.work.commit import Fenced, View
 from tieout.work.ports import Message, Ports, Send, Unavailable
@@ -87,6 +87,8 @@ def look_at(batch: post_verb.Batch, item: Item) -> str:
         return _lane(batch, item)
     if what == "run":
         return steps.look(batch.ports, item)
+    if what == "stream":
+        return sequences.look(batch.ports, item)
     postpone(batch, item, CASE_AGAIN * 6)
     return "case still open"
 

@@ -248,8 +248,8 @@ def parted(facts: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def href(line: Line) -> str:
-    """The address of what a line is about."""
-    return link(line.key, _PLURAL[line.what])
+    """The address of what a line is about; what has no page of its own stands among the cases."""
+    return link(line.key, _PLURAL[line.what]) if line.what in _PLURAL else "/desk/cases"
 
 
 def link(key: str, what: str = "postings") -> str:
