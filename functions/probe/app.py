@@ -5,11 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tieout.aws import wiring
-from tieout.work.credentials import watch
-from tieout.work.probe import dead, probe
-
-#: The minute of each hour in which the credentials are looked at.
-WATCH_MINUTE = 7
+from tieout.work import credentials, probe, windows
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -17,9 +13,9 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     here = wiring.environment()
     ports = here.ports(context)
     if "Records" in event:
-        return wiring.failures(dead(wiring.messages(event), ports))
-    done = probe(ports)
+        return wiring.failures(probe.dead(wiring.messages(event), ports))
+    done = windows.run(probe.JOB, ports, lambda run: probe.probe(ports))
     wiring.count("probe", done)
-    if ports.now().minute == WATCH_MINUTE:
-        wiring.count("credentials", watch(ports, here.tables()))
+    watched = windows.run(credentials.JOB, ports, lambda run: credentials.watch(ports, here.tables()))
+    wiring.count("credentials", watched)
     return dict(done)

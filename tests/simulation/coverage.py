@@ -42,6 +42,7 @@ BOUNDARIES: Final[dict[str, tuple[str, ...]]] = {
     "probe.ledger.read": READS,
     "probe.ledger.note": WRITES,
     "probe.ledger.book": WRITES,
+    "probe.ledger.window": WRITES,
     "probe.wire.find": LOOKS,
     "probe.drop.get": GETS,
     "probe.queues.send": SENDS,

@@ -108,6 +108,8 @@ def _what(writes: Sequence[Write]) -> str:
             return "intake" if write.key.pk.startswith("E#") else "make"
         if isinstance(write, Change) and write.key.pk.startswith("P#") and "state" in write.set:
             return "claim" if write.set["state"] == "SENDING" else "book"
+        if write.key.pk.startswith("J#"):
+            return "window"
     return "note"
 
 

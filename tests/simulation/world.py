@@ -18,7 +18,7 @@ from tieout import systems
 from tieout.contract import Budget, Finds, Target, Wire
 from tieout.core import keys, ledger
 from tieout.core.keys import Key
-from tieout.work import intake, post, probe, steps
+from tieout.work import intake, post, probe, steps, windows
 from tieout.work.ports import Message, Ports
 
 #: As template.yaml says it: time-outs of the functions and visibility of the queues, in seconds.
@@ -183,7 +183,12 @@ class World:
 
         self.probing += 1
         limit = None if self.setting.hostile else TIMEOUT["probe"]
-        self.hub.spawn("probe", lambda worker: probe.probe(self.ports(worker)), done, limit, self._skew())
+
+        def run(worker: Worker) -> Any:
+            ports = self.ports(worker)
+            return windows.run(probe.JOB, ports, lambda _: probe.probe(ports))
+
+        self.hub.spawn("probe", run, done, limit, self._skew())
 
     def tick(self) -> None:
         """Each minute the schedule starts probe; a run that would find nothing due is left out."""

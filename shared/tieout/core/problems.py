@@ -301,6 +301,10 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "deadline_near": Problem(
         "There was not enough time left to start the call.", "A slow batch.", "None: it goes on by itself.",
         case=False, recovers=True, severity="info"),
+    "job_behind": Problem(
+        "Job {job} has finished no window since {since}: {means}.", "It fails each time, or its schedule is off.",
+        "Read the function's log. What is owed is made up by its next run, which closes this.", ENGINEER,
+        recovers=True),
     "step_failed": Problem(
         "Step {step} of {flow} failed: {said}.", "See the posting it names.", "Correct the cause and restart the flow.",
         REVENUE),

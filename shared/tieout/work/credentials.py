@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Final, Literal
 
 from tieout import systems
 from tieout.core import credentials
+from tieout.core.windows import Job
 from tieout.tables import Tables
 from tieout.work.ports import Ports, Unavailable
 
 State = Literal["good", "soon", "dead", "incomplete", "missing", "unknown"]
+JOB: Final = Job("credentials", timedelta(hours=1), "nobody sees a credential die ahead", patience=timedelta(hours=2))
 #: Days before the end from which an account is told of at each look.
 SOON: Final = 30
 #: What stands for the days of an account whose end nobody wrote down: far away, but no promise.

@@ -19,14 +19,17 @@ from tieout.core import gates, keys, lanes, ledger
 from tieout.core.keys import Key
 from tieout.core.ledger import stamp
 from tieout.core.verdicts import NeedsHuman, NotYet, Uncertain, Verdict
+from tieout.core.windows import Job
 from tieout.core.writes import Change, Item, Refused, Write
 from tieout.work import intake as intake_verb
 from tieout.work import post as post_verb
-from tieout.work import sequences, steps
+from tieout.work import sequences, steps, windows
 from tieout.work.book import CASE_AGAIN, Outcome, answer
 from tieout.work.commit import Fenced, View
 from tieout.work.ports import Message, Ports, Send, Unavailable
 
+#: Safe to run twice at once, because every write is conditional; what it would miss has an alarm of its own.
+JOB: Final = Job("probe", timedelta(minutes=1), "nothing that waits is looked at", once=False)
 #: Work is not begun with less than this many seconds left.
 MARGIN: Final = 15.0
 LANE_AGAIN: Final = timedelta(seconds=90)
@@ -89,6 +92,8 @@ def look_at(batch: post_verb.Batch, item: Item) -> str:
         return steps.look(batch.ports, item)
     if what == "stream":
         return sequences.look(batch.ports, item)
+    if what == "job":
+        return windows.look(batch.ports, item)
     postpone(batch, item, CASE_AGAIN * 6)
     return "case still open"
 

@@ -24,6 +24,10 @@ def test_what_comes_out_of_order_leaves_nothing() -> None:
     assert mark == Mark(8)
 
 
+def test_neighbours_beyond_a_hole_are_one_island() -> None:
+    assert note(Mark(0), [(3, 3), (4, 4)]) == Mark(0, ((3, 4),))
+
+
 def test_a_number_that_came_before_changes_nothing() -> None:
     mark = Mark(8, ((10, 12),))
     assert note(mark, [(3, 5), (11, 11)]) == mark
