@@ -21,6 +21,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from infra.local.sandbox.agenda import Agenda, Clock, HasNow, clock_of
 from infra.local.sandbox.books import Entry
+from infra.local.sandbox.businesscentral import BusinessCentral
 from infra.local.sandbox.faults import Fault, Faults
 from infra.local.sandbox.legacy import Drop, Legacy
 from infra.local.sandbox.netsuite import NetSuite
@@ -56,7 +57,7 @@ class Call:
 
 
 class Sandboxes:
-    """Stripe (US and DE), NetSuite, Salesforce, Xero and the legacy ERP, all misbehaving on request.
+    """Stripe (US and DE), NetSuite, Salesforce, Xero, Business Central and the legacy ERP, all misbehaving on request.
 
     ``deliver`` sends a webhook to the product and returns the status; until it is set nobody answers. ``drop`` is
     the legacy ERP's file drop. Time is world time, from ``clock``.
@@ -72,7 +73,10 @@ class Sandboxes:
         self.salesforce = Salesforce("acme", self.clock, self.agenda, seed, self._send)
         self.legacy = Legacy("acme", self.clock, self.agenda, self.faults)
         self.xero = Xero("acme", self.clock, self.agenda, seed)
-        self.systems: list[System] = [*self.stripe.values(), self.netsuite, self.salesforce, self.xero]
+        self.businesscentral = BusinessCentral("acme", self.clock, self.agenda, seed)
+        self.systems: list[System] = [
+            *self.stripe.values(), self.netsuite, self.salesforce, self.xero, self.businesscentral
+        ]  # fmt: skip
         self.accounts: list[System | Legacy] = [*self.systems, self.legacy]
         for courier in (*(one.courier for one in self.stripe.values()), self.salesforce.courier):
             courier.faults = self.faults

@@ -22,6 +22,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "netsuite": ("target",),
     "legacy": ("target",),
     "xero": ("target",),
+    "businesscentral": ("target",),
 }
 SOURCES = tuple(name for name, roles in SYSTEMS.items() if "source" in roles)
 TARGETS = tuple(name for name, roles in SYSTEMS.items() if "target" in roles)

@@ -208,10 +208,11 @@ def _found(batch: post_verb.Batch, item: Item, found: Found) -> str:
         return "refused by the target"
     if found.state == "pending":
         return _pending(batch, item)
-    if found.state == "absent" and item["state"] == ledger.IN_DOUBT:
-        batch.book(item, Outcome(ledger.NEW, due_at=now + ledger.RESEND_AFTER, note={"found": "absent"}))
+    if found.state in ("absent", "partial") and item["state"] == ledger.IN_DOUBT:
+        # A half that is there is for the target's send to go on with: it looks before it writes.
+        batch.book(item, Outcome(ledger.NEW, due_at=now + ledger.RESEND_AFTER, note={"found": found.state}))
         batch.sends.append(Send.of(item | {"sends": item.get("sends", 1) + int(item["lines"]) + 100}))
-        return "proven absent, sent again"
+        return "proven absent, sent again" if found.state == "absent" else "half done, sent again"
     verdict = NeedsHuman("found_several", **facts)
     batch.book(item, Outcome(ledger.AMBIGUOUS, verdict, due_at=now + CASE_AGAIN))
     return "case opened: ambiguous"

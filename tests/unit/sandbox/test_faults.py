@@ -235,6 +235,7 @@ def test_secrets_are_named_as_the_product_expects(sandboxes: Sandboxes) -> None:
     assert set(secrets) == {
         "tieout/dev/stripe/acct_us", "tieout/dev/stripe/acct_de", "tieout/dev/netsuite/acme",
         "tieout/dev/salesforce/acme", "tieout/dev/xero/acme", "tieout/dev/legacy/acme",
+        "tieout/dev/businesscentral/acme",
     }  # fmt: skip
     assert set(secrets["tieout/dev/stripe/acct_us"]) == {"base_url", "api_key", "webhook_secrets"}
     assert set(secrets["tieout/dev/netsuite/acme"]) == {

@@ -116,6 +116,19 @@ def test_a_lost_request_is_proven_absent_and_sent_again(on: Stage) -> None:
     assert len(on.targets["netsuite"].book) == 1
 
 
+def test_what_is_half_done_is_sent_again_for_the_target_to_go_on_with(on: Stage) -> None:
+    toy = on.targets["netsuite"]
+    toy.trouble.append(refuses(Uncertain("target_lost")))
+    invoice(on)
+    on.settle()
+    toy.find = lambda wire, work: Found("partial", said="a draft")  # type: ignore[method-assign]
+    assert on.probe(seconds=210)["half done, sent again"] == 1
+    on.settle()
+    posting = on.one("invoice")
+    assert (posting["state"], posting["attempts"]) == (ledger.POSTED, 2)
+    assert [line["note"]["found"] for line in posting["history"] if "found" in line.get("note", {})] == ["partial"]
+
+
 def test_a_target_that_shows_its_refusal_at_a_look_is_refused_and_holds_nobody_up(on: Stage) -> None:
     toy = on.targets["netsuite"]
     toy.trouble.append(refuses(Uncertain("target_lost")))

@@ -67,6 +67,12 @@ def difference(left: Money, right: Money) -> Money:
     return left - right
 
 
+@rule
+def negative(amount: Money) -> Decimal:
+    """An amount in major units with its sign turned, for journals whose credits are negative."""
+    return -amount.decimal
+
+
 def _strict(text: str) -> Decimal:
     whole, dot, part = text.partition(".")
     digits = whole[1:] if whole.startswith("-") else whole
