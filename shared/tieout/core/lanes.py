@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from tieout.core import keys
-from tieout.core.ledger import SCHEMA, due, stamp
+from tieout.core.ledger import SCHEMA, due, ours, stamp
 from tieout.core.writes import Change, Item
 
 #: More postings than this in one lane open a case instead of growing the item past what DynamoDB holds.
@@ -37,7 +37,7 @@ def join(lane: str, posting_keys: Sequence[str], now: datetime, region: str) -> 
         },
         append={"queue": list(posting_keys)},
         add={"next": len(posting_keys), "rev": 1, "waiting": len(posting_keys)},
-        below={"waiting": MOST_WAITING},
+        below={"waiting": MOST_WAITING, "v": SCHEMA + 1},
         upsert=True,
     )
 
@@ -50,12 +50,14 @@ def head(lane: Item | None) -> str | None:
 
 def hold_head(lane: Item, posting_key: str, epoch: int) -> Change:
     """The lane's half of a claim: refused unless ``posting_key`` is the head."""
+    ours(lane)
     return Change(
         keys.Key(lane["pk"], lane["sk"]), set={"epoch": epoch}, when={"queue[0]": posting_key}, add={"rev": 1}
     )
 
 
 def _rewrite(lane: Item, queue: list[str], aside: list[str], now: datetime, **more: Any) -> Change:
+    ours(lane)
     open_ = bool(queue)
     return Change(
         keys.Key(lane["pk"], lane["sk"]),

@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from tieout.core import keys
+from tieout.core.verdicts import TryAgain
 from tieout.core.writes import Change, Item, Put, Write
 
 SCHEMA: Final = 1
@@ -89,6 +90,17 @@ def stamp(at: datetime) -> str:
 def instant(text: str) -> datetime:
     """The instant written by :func:`stamp`."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def newer(item: Mapping[str, Any] | None) -> bool:
+    """Whether a newer release wrote the item in a shape that this one does not know."""
+    return item is not None and int(item.get("v", SCHEMA)) > SCHEMA
+
+
+def ours(item: Mapping[str, Any]) -> None:
+    """Raise ``TryAgain('newer_release')`` for what a newer release wrote: it is left to that release, as it is."""
+    if newer(item):
+        raise TryAgain("newer_release", f"{item.get('pk')} has schema {item['v']}, this release knows {SCHEMA}")
 
 
 def line_hash(line: Mapping[str, Any]) -> str:
@@ -174,9 +186,12 @@ def move(
 ) -> list[Write]:
     """The write that moves ``item`` to state ``to``, or raises ``ValueError`` where that is no legal move.
 
+    Raises ``TryAgain('newer_release')`` for an item that a newer release wrote.
+
     ``due_at`` is when probe shall look again: demanded for every state that is not terminal, so that nothing waits
     unseen, and only allowed on a terminal one for an answer still owed to a state machine.
     """
+    ours(item)
     if to not in MOVES[item["state"]]:
         raise ValueError(f"{item['pk']}: {item['state']} -> {to} is no legal move")
     if due_at is None and to not in TERMINAL:

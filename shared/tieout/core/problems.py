@@ -298,6 +298,11 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "ledger_contended": Problem(
         "Several functions wanted the same entry of the ledger at once.", "A burst on one lane or one target.",
         "None: it goes on by itself.", case=False, recovers=True, severity="info"),
+    "newer_release": Problem(
+        "A newer release of Tieout has this entry, and this one does not touch it.",
+        "Two releases run side by side, or one was rolled back.",
+        "None while the newer release runs; after a rollback, deploy it again.", case=False, recovers=True,
+        severity="info"),
     "deadline_near": Problem(
         "There was not enough time left to start the call.", "A slow batch.", "None: it goes on by itself.",
         case=False, recovers=True, severity="info"),

@@ -257,6 +257,8 @@ def record(arrival: Arrival, batch: Batch, taken: Taken) -> None:
             ports.ledger.write(writes)
         except Refused as refusal:
             found = {write.key: seen for write, seen in zip(writes, refusal.seen, strict=True) if seen}
+            for seen in found.values():
+                ledger.ours(seen)
             event = found.get(key)
             if event is not None and event.get("token") != token:
                 _again(arrival, taken, event, found, batch)

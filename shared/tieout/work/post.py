@@ -222,6 +222,9 @@ def prepare(batch: Batch, body: Send) -> Claimed | None:
         batch.ports.log("nothing_to_post", posting=body.posting, state=(item or {}).get("state", "absent"))
         return None
     _load_lane(batch, item)
+    if _of_a_newer_release(batch, item):
+        batch.ports.log("left_to_a_newer_release", posting=body.posting)
+        return None
     target = systems.target(item["target"].partition(":")[0])
     if _superseded(batch, item):
         return None
@@ -239,6 +242,13 @@ def _load_lane(batch: Batch, item: Item) -> None:
     key = keys.lane_item(item["lane"]) if item.get("lane") else None
     if key is not None and key not in batch.view:
         batch.read([key])
+
+
+def _of_a_newer_release(batch: Batch, item: Item) -> bool:
+    """Whether the posting, or anything that it would be decided by, has a shape that this release does not know."""
+    lane = [keys.lane_item(item["lane"])] if item.get("lane") else []
+    looked = [*lane, keys.budget_item(item["target"]), *(Key(*key) for key in item.get("reads", ()))]
+    return ledger.newer(item) or any(ledger.newer(batch.view.get(key)) for key in looked)
 
 
 def _superseded(batch: Batch, item: Item) -> bool:

@@ -84,6 +84,8 @@ def _page(ports: Ports, rows: Sequence[Key], now: str, done: Counter[str]) -> No
 def look_at(batch: post_verb.Batch, item: Item) -> str:
     """One due item; what was done, in a word."""
     what = item.get("what")
+    if ledger.newer(item):
+        return "left to a newer release"
     if what == "posting":
         return _STATES[item["state"]](batch, item)
     if what == "lane":
@@ -322,7 +324,7 @@ def _buried(message: Message, ports: Ports) -> bool:
 def _wake(posting: str, ports: Ports) -> None:
     key = keys.posting_item(posting)
     item = ports.ledger.read([key]).get(key)
-    if item is None or item["state"] in ledger.TERMINAL:
+    if item is None or item["state"] in ledger.TERMINAL or ledger.newer(item):
         return
     due = ledger.due(key.pk, ports.now())
     ports.ledger.write([Change(key, set=due, when={"state": item["state"], "tail": item["tail"]})])

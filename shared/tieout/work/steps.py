@@ -38,6 +38,7 @@ def step(event: Mapping[str, Any], ports: Ports) -> dict[str, Any]:
     run = ports.ledger.read([key]).get(key)
     if run is None:
         raise NeedsHuman("step_failed", step=event["step"], flow="?", said="there is no such run")
+    ledger.ours(run)
     flow = flows.named(run["flow"])
     name = str(event["step"])
     if name in ("done", "failed"):
@@ -152,6 +153,7 @@ def _join(made: make.Made, token: str, ports: Ports) -> None:
             raise NeedsHuman(
                 "step_failed", step=made.put.item["step"], flow=made.put.item["flow"], said="refused twice"
             )
+        ledger.ours(item)
         again = ledger.due(item["pk"], ports.now() + ANSWER_AGAIN) if item["state"] in ledger.TERMINAL else {}
         seen = {"state": item["state"], "tail": item["tail"]}
         try:

@@ -1,0 +1,107 @@
+"""What a newer release wrote is left to it, as it is: two releases run side by side in a deploy and in a rollback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+
+import pytest
+
+from tests.toy import Stage, stage
+from tieout.core import lanes, ledger
+from tieout.core.keys import Key
+from tieout.core.verdicts import TryAgain
+from tieout.core.writes import Item
+from tieout.work import probe, steps
+from tieout.work.ports import Message
+from tieout.work.settle import Moved, Wish, settle
+
+NEXT = ledger.SCHEMA + 1
+
+
+@pytest.fixture
+def on() -> Iterator[Stage]:
+    with stage() as made:
+        invoice = made.event("invoice.finalized")
+        made.link(invoice["data"]["object"]["customer"])
+        made.take(invoice)
+        yield made
+
+
+def items(on: Stage) -> dict[Key, Item]:
+    return deepcopy(on.world.ledger.items)
+
+
+def newer(on: Stage, what: str) -> Item:
+    """The posting or its lane, as a newer release has written it."""
+    item = on.one("invoice") if what == "posting" else on.lane(on.one("invoice"))
+    item["v"] = NEXT
+    return item
+
+
+@pytest.mark.parametrize("what", ["posting", "lane"])
+def test_nothing_is_sent_from_a_posting_or_lane_of_a_newer_release(on: Stage, what: str) -> None:
+    newer(on, what)
+    before = items(on)
+    on.settle()
+    assert on.targets["netsuite"].calls == 0
+    assert items(on) == before
+
+
+def test_probe_leaves_what_a_newer_release_wrote_due_and_goes_on_with_the_rest(on: Stage) -> None:
+    newer(on, "posting")
+    before = on.one("invoice") | {}
+    done = on.probe(minutes=5)
+    assert done["left to a newer release"] == 1
+    assert done["lane woken"] == 1
+    assert on.one("invoice") == before
+
+
+def test_an_event_does_not_join_a_lane_of_a_newer_release_but_comes_again(on: Stage) -> None:
+    on.settle()
+    lane = newer(on, "lane")
+    before = dict(lane)
+    with pytest.raises(AssertionError):  # intake names the message as failed: it comes again
+        on.take(on.event("invoice.paid"))
+    assert on.world.ledger.items[Key(lane["pk"])] == before
+    assert on.postings("payment") == []
+
+
+def test_a_known_event_of_a_newer_release_is_not_judged_by_this_one(on: Stage) -> None:
+    event = next(item for item in on.world.ledger.items.values() if item.get("what") == "event")
+    event["v"] = NEXT
+    before = items(on)
+    with pytest.raises(AssertionError):
+        on.take(on.event("invoice.finalized"), message="again")
+    assert items(on) == before
+
+
+def test_a_dead_letter_does_not_touch_a_posting_of_a_newer_release(on: Stage) -> None:
+    posting = newer(on, "posting")
+    before = dict(posting)
+    assert probe.dead([Message("d1", {"posting": posting["key"]})], on.world.ports()) == []
+    assert on.one("invoice") == before
+
+
+def test_a_person_is_told_that_a_newer_release_has_it(on: Stage) -> None:
+    posting = newer(on, "posting")
+    wish = Wish(posting["key"], "cancel", "it was entered by hand")
+    with pytest.raises(Moved, match="newer release"):
+        settle(on.world.ledger, wish, "anna", on.world.time, "t")
+
+
+def test_a_step_of_a_newer_releases_run_is_tried_again_by_its_machine(on: Stage) -> None:
+    key = Key("F#customer-onboarding#x/v1", "r0001")
+    on.world.ledger.items[key] = {"pk": key.pk, "sk": key.sk, "what": "run", "v": NEXT, "state": "NEW"}
+    with pytest.raises(TryAgain, match="newer_release"):
+        steps.step({"run": list(key), "step": "validate"}, on.world.ports())
+
+
+def test_no_move_and_no_rewrite_is_made_of_a_newer_releases_item(on: Stage) -> None:
+    posting, lane = newer(on, "posting"), newer(on, "lane")
+    with pytest.raises(TryAgain, match="newer_release"):
+        ledger.move(posting, ledger.HELD, on.world.time, "w", "t", due_at=on.world.time)
+    with pytest.raises(TryAgain, match="newer_release"):
+        lanes.leave(lane, posting["key"], on.world.time)
+    with pytest.raises(TryAgain, match="newer_release"):
+        lanes.hold_head(lane, posting["key"], 1)
