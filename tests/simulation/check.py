@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from tests.simulation import blind, pauses
+from tests.simulation import blind, doors, explained, governed, pauses, people, sinks
 from tests.simulation.events import Event
 from tests.simulation.targets import Effect
 from tests.simulation.world import World
@@ -30,7 +30,8 @@ def check(world: World) -> list[str]:
     return [
         *_books(world), *_agreement(world), *_order(world), *_chains(world), *_evidence(world), *_fencing(world),
         *_waiting(world), *_events(world), *_runs(world), *_rate(world), *_told(world),
-        *pauses.broken(world), *blind.broken(world),
+        *pauses.broken(world), *blind.broken(world), *people.broken(world), *governed.broken(world),
+        *explained.broken(world), *doors.broken(world), *sinks.broken(world),
     ]  # fmt: skip
 
 
@@ -72,6 +73,7 @@ def _expected(world: World) -> dict[tuple[str, str, str, str], tuple[str, int]]:
 def _excused(world: World) -> set[str]:
     """Identities that a target refused, and what waits for them: lane by lane, from the targets' own logs."""
     refused = [key for book in world.books.values() for key in (*book.refused, *book.garbled)]
+    refused += [*people.cancelled(world), *governed.waiting(world), *governed.fenced(world)]
     lanes = {event.lane for _, event in world.inbound for key in refused if event.object in key}
     excused = {event.about for _, event in world.inbound if event.lane in lanes}
     there = {(event.lane, event.kind, event.action) for _, event in world.inbound}
@@ -178,7 +180,8 @@ def _order(world: World) -> list[str]:
         for one in book.effects:
             key = (one.ref, one.kind)
             first[key] = min(first.get(key, one.at), one.at)
-    by_key = {item["key"]: item for item in world.postings()}
+    ended = people.cancelled(world)  # what a person ended unsent has no place any more
+    by_key = {item["key"]: item for item in world.postings() if item["key"] not in ended}
     for lane, joined in world.table.joined.items():
         if "status:" in lane or "customer:" in lane:
             continue
@@ -207,22 +210,11 @@ def _in_place(world: World) -> list[str]:
 
 
 # --- the history chains ------------------------------------------------------------------------------------------
-def lines_of(world: World, item: Item) -> list[Item]:
-    """All history lines of an item, those moved to segments first."""
-    found: list[Item] = []
-    for segment in range(1, int(item.get("segments", 0)) + 1):
-        found += next(
-            part["history"] for key, part in world.table.items.items()
-            if key.pk == item["pk"] and key.sk == f"H#{segment:06d}"
-        )  # fmt: skip
-    return [*found, *item.get("history", [])]
-
-
 def _chains(world: World) -> list[str]:
     found = []
     for item in [*world.postings(), *world.runs()]:
         before, state = "", ""
-        for number, line in enumerate(lines_of(world, item), start=1):
+        for number, line in enumerate(world.lines(item), start=1):
             bare = {name: value for name, value in line.items() if name != "hash"}
             said = hashlib.sha256(json.dumps(bare, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
             if said != line["hash"] or line["prev"] != before or line["n"] != number or line["from"] != state:
@@ -244,7 +236,7 @@ def _evidence(world: World) -> list[str]:
     for item in world.postings():
         calls = [(who, fate) for who, ref, fate in world.books[item["target"]].calls if ref == item["ref"]]
         claimer = ""
-        for line in lines_of(world, item):
+        for line in world.lines(item):
             if line["to"] == "SENDING":
                 claimer = line["by"].partition(".")[0]
             elif line["from"] == "IN_DOUBT" and line["to"] in ("NEW", "POSTED"):
@@ -264,7 +256,7 @@ def _fencing(world: World) -> list[str]:
     margin = 0.0 if world.setting.hostile else 60.0
     for item in world.postings():
         owner, since = "", 0.0
-        for line in lines_of(world, item):
+        for line in world.lines(item):
             at = _seconds(line["at"])
             if line["to"] == "SENDING":
                 owner, since = line["by"], at
@@ -281,6 +273,7 @@ def _fencing(world: World) -> list[str]:
 def _waiting(world: World) -> list[str]:
     """Whatever is not final is due, and a case has an owner; what is final is not due any more."""
     found = []
+    closed = governed.fenced(world)
     for item in world.postings():
         if item["state"] not in FINAL and not (item.get("due") and item.get("due_shard")):
             found.append(f"I1 {item['key']} waits in {item['state']} and is never due")
@@ -291,7 +284,7 @@ def _waiting(world: World) -> list[str]:
         garbled = world.books[item["target"]].garbled
         if item["state"] == "AMBIGUOUS" and item["key"] not in garbled and item["key"] not in blind.unsure(world):
             found.append(f"I1 {item['key']} is AMBIGUOUS though its target lied to nobody for good")
-        if item["state"] == "REFUSED" and item["key"] not in world.books[item["target"]].refused:
+        if item["state"] == "REFUSED" and item["key"] not in world.books[item["target"]].refused | closed:
             found.append(f"I1 {item['key']} is REFUSED ({item.get('code')}) and its target never refused it")
     for key, item in world.table.items.items():
         if key.pk.startswith("L#") and len(item.get("queue", [])) + len(item.get("aside", [])) != item["waiting"]:
@@ -337,10 +330,11 @@ def _runs(world: World) -> list[str]:
     lost = {event.object for event in buried(world)}
     deals = {event.object for _, event in world.inbound if event.source == "salesforce"} - lost
     for deal in sorted(deals):
-        runs = [item for item in world.runs() if item["source_id"] == deal]
-        if len(runs) != 1:
-            found.append(f"I1 deal {deal} has {len(runs)} runs")
-        elif all(run["state"] == "DONE" for run in world.runs()) and len(live) != 3 * len(deals):
+        every = [item for item in world.runs() if item["source_id"] == deal]
+        runs = [item for item in every if "next_run" not in item]
+        if len(runs) != 1 or {item["state"] for item in every if "next_run" in item} - {"COMPENSATED"}:
+            found.append(f"I1 deal {deal} has {len(runs)} runs that nothing took the place of, of {len(every)}")
+        elif all(run["state"] in ("DONE", "COMPENSATED") for run in world.runs()) and len(live) != 3 * len(deals):
             found.append(f"I11 deal {deal} is DONE with {sorted(kind for _, kind in live)} alive")
         elif runs[0]["state"] != "DONE":
             # A step that failed more often than its machine repeats it is a case; without a fault there is none.
@@ -372,7 +366,8 @@ def _told(world: World) -> list[str]:
     last = not world.setting.hostile
     effects = world.books["salesforce:acme"].effects
     shown = {one.ref for one in effects if (one.live or not last) and b'"accepted"' in one.payload}
-    if len(shown) < len(accepted - unsure):
+    unsaid = {key for key in people.cancelled(world) if key.startswith("status/")}
+    if len(shown) + len(unsaid) < len(accepted - unsure):
         return [f"I3 the CRM shows {len(shown)} documents as accepted, {len(accepted - unsure)} are"]
     return []
 
@@ -388,4 +383,4 @@ def _rate(world: World) -> list[str]:
     ]  # fmt: skip
 
 
-__all__ = ["Sequence", "check", "lines_of", "state", "unrest"]
+__all__ = ["Sequence", "check", "state", "unrest"]

@@ -15,6 +15,8 @@ from tests.simulation.targets import DEATHS, DROPS, LOOKS, PUTS
 DUE: Final = ("crash_before", "throttled")
 GETS: Final = ("crash_before", "stall_after", "unreachable")
 BOUNDARIES: Final[dict[str, tuple[str, ...]]] = {
+    "receive.secrets.get": ("crash_before", "stall_after", "throttled"),
+    "receive.inbox.put": CALLS,
     "intake.queue.put": ("twice", "delayed"),
     "intake.vault.put": CALLS,
     "intake.ledger.intake": WRITES,
@@ -63,6 +65,9 @@ RARE: Final[dict[str, tuple[str, ...]]] = {
     "dead.queue.put": ("twice", "delayed"),
     "dead.queue.delete": ("delete_lost",),
     "post.wire.delete": (*DEATHS, *LOOKS[2:]),
+    "desk.ledger.read": READS,
+    "desk.ledger.book": WRITES,
+    "desk.ledger.make": WRITES,
 }
 #: What must go wrong first, and how often (0: each time), so that a history meets a boundary at all.
 LEADS: Final[dict[str, tuple[tuple[str, str, int], ...]]] = {
@@ -80,7 +85,7 @@ LEADS: Final[dict[str, tuple[tuple[str, str, int], ...]]] = {
     "dead.queue.delete": (("intake.ledger.intake", "crash_before", 1),),
 }
 #: Boundaries to which a customer leads that was made and is taken back, as a later step of its deal is refused.
-UNDONE: Final = ("post.wire.delete", "step.ledger.book")
+UNDONE: Final = ("post.wire.delete", "step.ledger.book", "desk.ledger.make")
 #: Boundaries that chance strikes often enough: no history is spent on them alone.
 OFTEN: Final = frozenset({
     "intake.queue.put", "intake.queue.delete", "post.ledger.read", "post.queue.delete", "probe.schedule.tick",
@@ -92,6 +97,7 @@ WEIGHTS: Final = {
     "dead.machines.start": 4, "step.machines.answer": 3, "intake.machines.start": 3, "intake.ledger.note": 3,
     "dead.vault.put": 1, "dead.ledger.read": 1, "dead.ledger.note": 1, "dead.ledger.intake": 1, "step.ledger.make": 1,
     "post.machines.answer": 1, "post.wire.get": 1, "probe.machines.status": 1,
+    "desk.ledger.make": 8, "desk.ledger.book": 4,
 }  # fmt: skip
 
 

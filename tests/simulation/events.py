@@ -95,6 +95,7 @@ def stripe(lane: int, kind: str, german: bool, again: bool = False) -> Event:
     if kind == "void":
         thing |= {"status": "void"}
         thing["status_transitions"] |= {"voided_at": whole["created"] + 7200}
+    thing["metadata"] = {**thing.get("metadata", {}), "payer_iban": "DE89370400440532013000"}
     about = {"payment": f"{invoice}:paid", "credit_note": thing["id"]}.get(kind, invoice)
     if kind == "void" and german:
         about = thing["number"]  # the legacy ERP's record of a void names the invoice by its number

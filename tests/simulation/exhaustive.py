@@ -12,16 +12,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from tests.simulation import check, events
+from tests.simulation import check, events, taken
 from tests.simulation.history import PATIENCE
 from tests.simulation.hub import Fate
+from tests.simulation.taken import CALM
 from tests.simulation.world import Setting, World, targets_of
 from tieout.contract import Finds
-from tieout.core.keys import Key
-from tieout.core.writes import Item
+from tieout.work.ports import Send
 
 Schedule = tuple[tuple[int, str], ...]
-CALM: Final = Setting(concurrency=2, batch=2)
 #: Faults that only delay tell nothing new where every call takes the same time.
 LEFT_OUT: Final = frozenset({"delayed", "missed", "stall_before"})
 
@@ -59,36 +58,11 @@ class Count:
     struck: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
-def _taken(kinds: tuple[str, ...]) -> tuple[dict[Key, Item], list[tuple[str, list[str]]]]:
-    """A ledger in which intake has just done its work, and the messages it sent; computed once."""
-    world = World(Scheduled(()), CALM)
-    sent: list[tuple[str, list[str]]] = []
-    with targets_of(world):
-        made = [events.stripe(0, kind, False) for kind in kinds]
-        for one in made:
-            world.link(one)
-            world.deliver(0.0, one)
-        for lane in world.lanes.values():
-            lane.concurrency = 0
-        world.hub.run(5.0, lambda: False)
-        world.hub.close()
-    for item in world.table.items.values():
-        item.pop("tell", None)  # the status is a posting like any other: here it only multiplies the crossings
-    return world.table.items, sent
-
-
-_BEGUN: dict[tuple[str, ...], dict[Key, Item]] = {}
-
-
 def core(kinds: tuple[str, ...], finds: Finds, name: str) -> Scene:
     """The posting core: postings of one lane in NEW with their messages; post, probe and the queue."""
 
     def begin(world: World) -> None:
-        from tieout.work.ports import Send
-
-        if kinds not in _BEGUN:
-            _BEGUN[kinds] = _taken(kinds)[0]
-        world.table.items = {key: dict(item) for key, item in _BEGUN[kinds].items()}
+        world.table.items = taken.ledger_after(tuple(events.stripe(0, kind, False) for kind in kinds))
         world.table.index = {key: item["due"] for key, item in world.table.items.items() if item.get("due_shard")}
         joined = {key.pk: list(item["queue"]) for key, item in world.table.items.items() if key.pk.startswith("L#")}
         world.table.joined = joined

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from tests.simulation import check, coverage, events
+from tests.simulation import check, coverage, doors, events, governed, taken
+from tests.simulation.doors import Doors
 from tests.simulation.events import Event
 from tests.simulation.hub import Fate
+from tests.simulation.people import People
 from tests.simulation.world import Setting, World, targets_of
 from tieout.contract import Finds
 
@@ -74,6 +76,13 @@ class Plan:
     arrivals: list[tuple[float, Event]]
     swarm: Swarm
     replays: bool
+    #: When people come to the desk, and the chance by which they choose.
+    visits: Sequence[float] = ()
+    people: random.Random | None = None
+    #: Forged and stale deliveries: when, which event they abuse, and how. ``None`` where events come past the door.
+    attacks: Sequence[tuple[float, Event, str]] | None = None
+    #: An event of which the ledger holds the items of another region.
+    alien: Event | None = None
 
 
 @dataclass
@@ -147,11 +156,34 @@ def plan(
         pause=400.0 if hostile else 90.0, focus=(*focus, nth) if focus else None,
         without=without, outages=outages, leads=leads, times=2 if hard else 1,
     )  # fmt: skip
-    return Plan(seed, hostile, setting, arrivals, swarm, replays=rng.random() < 0.25)
+    made = Plan(seed, hostile, setting, arrivals, swarm, replays=rng.random() < 0.25)
+    return _more(made, focus, until)
+
+
+def _more(made: Plan, focus: tuple[str, str] | None, until: float) -> Plan:
+    """What was added to histories later, by a chance of its own, so that older seeds keep what they had."""
+    rng = random.Random(f"more {made.seed}")
+    label = focus[0] if focus else ""
+    visits: list[float] = []
+    if rng.random() < 0.3 or label.startswith("desk."):
+        visits = [rng.random() * (min(until, 600.0) + 1200.0) for _ in range(rng.choice((1, 2, 4, 8)))]
+    if label == "desk.ledger.make":
+        visits += [300.0 * (1 + rng.random() + number) for number in range(6)]
+    german = any(event.account == governed.FENCED_ACCOUNT for _, event in made.arrivals)
+    fenced = german and ".drop." not in label and rng.random() < 0.3
+    limit = 200_000 if visits and rng.random() < 0.4 else 0
+    setting = replace(made.setting, fenced=fenced, limit=limit)
+    attacks: list[tuple[float, Event, str]] | None = None
+    if rng.random() < 0.25 or label.startswith("receive."):
+        whom = [event for _, event in made.arrivals]
+        attacks = [(rng.random() * 900, rng.choice(whom), rng.choice(doors.ATTACKS)) for _ in range(rng.randrange(9))]
+    alien = events.stripe(7, "invoice", False) if rng.random() < 0.1 else None
+    people = random.Random(f"people {made.seed}")
+    return replace(made, setting=setting, visits=visits, people=people, alien=alien, attacks=attacks)
 
 
 def _of_steps(label: str) -> bool:
-    return label.startswith("step") or "machines" in label or label == "post.wire.delete"
+    return label.startswith("step") or "machines" in label or label in coverage.UNDONE
 
 
 def _key(event: Event) -> str:
@@ -201,8 +233,18 @@ def play(
         for _, event in made.arrivals:
             if event.source == "stripe":
                 world.link(event)
+        if made.attacks is not None:
+            world.doors = Doors(world, random.Random(f"doors {seed}"))
+            for when, event, kind in made.attacks:
+                world.doors.attack(when, event, kind)
         for when, event in made.arrivals:
             world.deliver(when, event)
+        if made.visits and made.people is not None:
+            world.people = People(world, made.people)
+            for when in made.visits:
+                world.people.come(when)
+        if made.alien is not None:
+            taken.plant(world, made.alien)
         world.hub.at(30.0, world.tick)
         limit = made.swarm.until + PATIENCE
         came = world.hub.run(limit, world.rests)

@@ -95,6 +95,8 @@ class Hub:
     faults: list[int] = field(default_factory=list)
     main: Any = field(default_factory=greenlet.getcurrent)
     all: list[Worker] = field(default_factory=list)
+    #: What functions let through, as their logs would show it.
+    raised: list[str] = field(default_factory=list)
 
     def at(self, when: float, does: Callable[[], None]) -> None:
         """Have something done at a virtual second."""
@@ -134,6 +136,7 @@ class Hub:
                 outcome, value = "gone", None
             except Exception as error:
                 outcome, value = "error", error
+                self.raised.append(f"{type(error).__name__} {error}")
             if not worker.dead:
                 self._over(worker, outcome, value)
 

@@ -37,6 +37,8 @@ class Execution:
     tokens: int = 0
     tries: dict[int, int] = field(default_factory=dict)
     attempt: int = 0
+    #: Inputs of its tasks, and why they failed: what its history shows beside its data.
+    shown: list[Any] = field(default_factory=list)
 
 
 class Machines:
@@ -91,6 +93,8 @@ class Machines:
             context = {"Task": {"Token": run.token}}
         payload = asl.fill(state["Parameters"]["Payload"], run.data, context)
 
+        run.shown.append(payload)
+
         def current() -> bool:
             return run.status == "RUNNING" and run.attempt == attempt
 
@@ -130,6 +134,7 @@ class Machines:
         state = self._state(run)
         run.token = None
         run.attempt += 1
+        run.shown.append([failure.error, failure.cause])
         for number, retry in enumerate(state.get("Retry", [])):
             if asl.matches(retry["ErrorEquals"], failure.error):
                 tries = run.tries.get(number, 0)

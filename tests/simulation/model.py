@@ -6,7 +6,6 @@ fault are listed beside each call; ``BOUNDARIES`` in `tests.simulation.world` li
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -210,6 +209,8 @@ class Queue:
     count: int = 0
     fate: Callable[[str], Fate] = lambda label: Fate()
     skew: Callable[[], float] = lambda: 0.0
+    #: Hears what is sent to a lane.
+    heard: Callable[[Mapping[str, Any]], None] = lambda body: None
 
     @property
     def role(self) -> str:
@@ -219,6 +220,7 @@ class Queue:
     def put(self, body: Mapping[str, Any], group: str = "", dedup: str = "") -> None:
         """A message arrives."""
         if self.fifo:
+            self.heard(body)
             if self.seen.get(dedup, -1e9) > self.hub.now - 300:
                 return
             self.seen[dedup] = self.hub.now
@@ -344,10 +346,10 @@ class VaultPort:
 
 
 class BusPort:
-    """The bus: what is told is counted, and losing it loses no truth."""
+    """The bus: what is told is kept as text, and losing it loses no truth."""
 
-    def __init__(self, told: Counter[str]) -> None:
-        self.told = told
+    def __init__(self, said: list[str]) -> None:
+        self.said = said
 
     def tell(self, kind: str, facts: Mapping[str, Any]) -> None:
-        self.told[kind] += 1
+        self.said.append(f"{kind} {facts}")

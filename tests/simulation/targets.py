@@ -7,6 +7,7 @@ reference unique.
 
 from __future__ import annotations
 
+import csv
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -47,6 +48,8 @@ class Effect:
     payload: bytes
     version: int = 0
     live: bool = True
+    #: Put right by a person at the target.
+    mended: bool = False
 
 
 class Book:
@@ -57,6 +60,8 @@ class Book:
         self.effects: list[Effect] = []
         #: What reached the book of each reference, with what fate: the truth that evidence is compared with.
         self.calls: list[tuple[str, str, str]] = []
+        #: What was only looked at: by whom, which reference, with what fate.
+        self.looks: list[tuple[str, str, str]] = []
         #: Each write that was begun: when, and by whom.
         self.begun: list[tuple[float, Worker]] = []
         self.refuses: set[str] = set()
@@ -198,6 +203,7 @@ class SimWire:
         """A read by our reference."""
 
         def does(fate: Fate) -> tuple[Answer, list[Effect]]:
+            self.book.looks.append((self.worker.name, ref, fate.fault or "ok"))
             trouble = self._trouble(fate)
             if trouble is not None:
                 return trouble, []
@@ -277,6 +283,7 @@ class SimTarget:
         remote = Request.load(work.payload).path.rpartition("/")[2]
 
         def does(fate: Fate) -> Answer:
+            wire.book.calls.append((wire.worker.name, work.ref, fate.fault or "ok"))
             trouble = wire._trouble(fate)
             if trouble is not None:
                 return trouble
@@ -343,8 +350,6 @@ class DropBook(Book):
         return True
 
     def _process(self, name: str) -> None:
-        import csv
-
         rows = [row for row in csv.reader(self.files[name].decode().splitlines()) if row[0] == "D"]
         lines = ["H,LEGACY,1,x,x"]
         for row in rows:
@@ -372,7 +377,10 @@ class DropWire:
         raise NotImplementedError
 
     def put_once(self, name: str, body: bytes) -> bool:
+        rows = [row for row in csv.reader(body.decode().splitlines()) if row[0] == "D"]
+
         def does(fate: Fate) -> bool:
+            self.book.calls += [(self.worker.name, row[2], fate.fault or "ok") for row in rows]
             if fate.fault in ("late", "crash_late"):
                 self.hub.at(self.hub.now + min(10.0, fate.size * 12), lambda: void(self.book.write(name, body)))
                 if fate.fault == "crash_late":

@@ -13,6 +13,7 @@ import pytest
 from tests.simulation import check, coverage, events, exhaustive, history, mutants
 from tests.simulation.cheap import cheap
 from tests.simulation.hub import START, Fate
+from tests.simulation.taken import CALM
 from tests.simulation.world import World, targets_of
 from tieout.contract import Finds
 from tieout.core import ledger
@@ -84,7 +85,7 @@ class Calm:
 
 
 def settled() -> World:
-    world = World(Calm(), exhaustive.CALM)
+    world = World(Calm(), CALM)
     with cheap(), targets_of(world):
         for kind in ("invoice", "payment"):
             world.link(events.stripe(0, kind, False))

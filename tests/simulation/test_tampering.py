@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from tests.simulation import check, events, exhaustive
 from tests.simulation.cheap import cheap
+from tests.simulation.taken import CALM
 from tests.simulation.world import World, targets_of
 from tieout.core import ledger
 
@@ -78,7 +79,7 @@ FORGERIES: Final[tuple[Callable[[random.Random, Chain], Chain], ...]] = (
 
 def _world() -> World:
     """A history with some trouble in it, so that chains differ: one answer is lost, one call is refused for now."""
-    world = World(exhaustive.Scheduled(((18, "lost_answer"), (58, "busy"))), exhaustive.CALM)
+    world = World(exhaustive.Scheduled(((18, "lost_answer"), (58, "busy"))), CALM)
     with cheap(), targets_of(world):
         for kind in ("invoice", "payment", "credit_note"):
             world.link(events.stripe(0, kind, False))

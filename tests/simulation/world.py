@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 from unittest.mock import patch
 
+from tests.simulation.doors import Doors
 from tests.simulation.events import Event
+from tests.simulation.governed import REGION, overlaid
 from tests.simulation.hub import Fate, Fates, Hub, Worker
 from tests.simulation.machines import Machines, MachinesPort
 from tests.simulation.model import BusPort, LedgerPort, Queue, QueuesPort, Table, VaultPort
+from tests.simulation.people import People
 from tests.simulation.targets import Book, DropBook, DropWire, SimTarget, SimWire
 from tieout import systems
 from tieout.contract import Budget, Finds, Target, Wire
@@ -24,6 +26,8 @@ from tieout.work.ports import Message, Ports
 #: As template.yaml says it: time-outs of the functions and visibility of the queues, in seconds.
 TIMEOUT: Final = {"intake": 30.0, "post": 60.0, "step": 60.0, "probe": 60.0, "dead": 60.0}
 VISIBILITY: Final = {"inbox": 181.0, "lane": 360.0, "dead": 360.0}
+#: States in which a flow run rests: whole, a person's case, or closed by the run that was started in its place.
+RESTING: Final = frozenset({"DONE", "CASE", "COMPENSATED"})
 _REAL: Final = {name: systems.target(name) for name in systems.TARGETS}
 
 
@@ -44,6 +48,11 @@ class Setting:
     ack_delay: float = 120.0
     #: Calls that the ERP takes at once.
     budget: int = 5
+    #: Amounts above this (minor units) wait for a second person; 0 for the release's own limits.
+    limit: int = 0
+    #: The German entity may only be worked on in its own region, which is not this one.
+    fenced: bool = False
+    region: str = REGION
     jitter: Callable[[], float] = field(default=lambda: 0.5)
 
 
@@ -56,8 +65,14 @@ class World:
         self.fates = fates
         self.table = Table(self.hub)
         self.kept: dict[str, bytes] = {}
-        self.told: Counter[str] = Counter()
-        self.logged: Counter[str] = Counter()
+        #: Whatever was logged, told to the bus or raised out of a function, as text.
+        self.said: list[str] = []
+        #: Message bodies that went to lane queues, or to a dead-letter queue of one, as text.
+        self.sent: list[str] = []
+        self.people: People | None = None
+        self.doors: Doors | None = None
+        #: Items that carry another region: nobody here may do anything with them.
+        self.aliens: set[Key] = set()
         self.tokens = self.owners = 0
         self.probing = 0
         self._awake: Key | None = None
@@ -109,7 +124,8 @@ class World:
             visibility = 20.0 if one.hostile else VISIBILITY[seen]
             return Queue(
                 self.hub, name, does, limit, visibility, concurrency=one.concurrency, batch=one.batch,
-                most=one.most_receives, fate=self._fate, skew=self._skew, **more,
+                most=one.most_receives, fate=self._fate, skew=self._skew,
+                heard=lambda body: self.sent.append(str(body)), **more,
             )  # fmt: skip
 
         def dead(source: str) -> Queue:
@@ -132,13 +148,14 @@ class World:
         self.owners += 1
         hub, owner = self.hub, f"{worker.name}.{self.owners}"
         limit = worker.timeout
+        governs = self.setting.limit or self.setting.fenced
 
         def token() -> str:
             self.tokens += 1
             return f"t{self.tokens}"
 
         def log(what: str, /, **facts: object) -> None:
-            self.logged[what] += 1
+            self.said.append(f"{what} {facts}")
 
         def wire(target: Target, account: str) -> Wire:
             if target.name == "legacy":
@@ -152,16 +169,17 @@ class World:
             vault=VaultPort(hub, self.kept, worker),
             secrets=cast("Any", None),
             machines=MachinesPort(self.machines, worker),
-            bus=BusPort(self.told),
+            bus=BusPort(self.said),
             wire=wire,
             now=lambda: hub.moment(worker.skew),
             token=token,
             log=log,
             owner=owner,
-            region="test",
+            region=self.setting.region,
             # A lease is the function's time-out and ten seconds; hostile workers outlive theirs.
             function_timeout=5 if self.setting.hostile else 60,
             remaining=lambda: 900.0 if limit is None else worker.started + limit - hub.now,
+            tables=(lambda: overlaid(self.setting.limit, self.setting.fenced)) if governs else None,
         )
 
     def _intake(self, worker: Worker, messages: list[Message]) -> Any:
@@ -215,6 +233,9 @@ class World:
         self.coming += 1
 
         def arrives() -> None:
+            if self.doors is not None:
+                self.doors.send(event)
+                return
             self.coming -= 1
             self.inbound.append((self.hub.now, event))
             self.inbox.put(event.envelope())
@@ -229,6 +250,13 @@ class World:
         """Every flow run."""
         return [item for item in self.table.items.values() if item.get("what") == "run"]
 
+    def lines(self, item: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """All history lines of an item, those moved to segments first."""
+        found: list[dict[str, Any]] = []
+        for segment in range(1, int(item.get("segments", 0)) + 1):
+            found += self.table.items[Key(item["pk"], f"H#{segment:06d}")]["history"]
+        return [*found, *item.get("history", [])]
+
     def rests(self) -> bool:
         """Nothing is under way and nothing will move by itself any more, but for what waits for a person."""
         if self.coming or self.hub.live or self.probing or not all(queue.quiet for queue in self.queues):
@@ -237,7 +265,7 @@ class World:
         awake = self.table.items.get(self._awake) if self._awake else None
         if awake is not None and not self._rests(awake, set()):
             return False
-        if not self.machines.rests or any(run["state"] not in ("DONE", "CASE") for run in self.runs()):
+        if not self.machines.rests or any(run["state"] not in RESTING for run in self.runs()):
             return False
         self._awake = next((Key(one["pk"], one["sk"]) for one in self.postings() if not self._rests(one, set())), None)
         return self._awake is None
@@ -251,9 +279,11 @@ class World:
             return True
         if posting["key"] in seen or state not in (ledger.NEW, ledger.HELD):
             return False
+        if state == ledger.HELD and posting.get("code") == "above_limit":
+            return True
         if state == ledger.HELD and posting.get("code") == "parent_late":
             parents = [self.table.items.get(Key(*key)) for key in posting["reads"] if key[0].startswith("P#")]
-            return not all(one and one["state"] in ledger.TERMINAL for one in parents)
+            return not all(one and one["state"] in (ledger.POSTED, ledger.COMPENSATED) for one in parents)
         seen = seen | {posting["key"]}
         lane = self.table.items.get(keys.lane_item(posting.get("lane", "")), {})
         queue = lane.get("queue", [])
