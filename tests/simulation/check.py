@@ -52,6 +52,8 @@ def state(world: World) -> dict[str, str]:
     found |= {
         item["key"]: "waiting" if item["state"] in ("NEW", "HELD") else item["state"] for item in world.postings()
     }
+    # What may not be worked on here is refused when it is asked, which a replay may bring about.
+    found |= {key: "closed" for key in governed.fenced(world) if found[key] in ("waiting", "REFUSED", "SUPERSEDED")}
     return found
 
 
