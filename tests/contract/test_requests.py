@@ -56,7 +56,7 @@ def made_by(example: Example) -> Mapping[str, Any] | None:
 
 
 def request_of(target: Target, kind: str, action: str, payload: Mapping[str, Any]) -> Request:
-    return Request.load(target.build(kind, action, REF, payload))
+    return Request.load(target.build(kind, action, REF[: target.reference.length], payload))
 
 
 # --- NetSuite ----------------------------------------------------------------------------------------------------

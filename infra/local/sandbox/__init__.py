@@ -1,4 +1,4 @@
-"""Sandbox systems: Stripe, NetSuite, Salesforce, Xero, Business Central, a legacy ERP: like the vendor on the wire.
+"""Sandbox systems that behave like the vendor on the wire: billing, CRM, ERPs.
 
 They live in the local world, keep their own books in exact integers, and can be told to misbehave as the vendors do
 (``faults``). They share nothing with the product, so that a comparison of their books with the product's ledger can
@@ -8,10 +8,12 @@ fail. Where to look::
     stripe.py             API, idempotency, billing helpers, signed events     (objects in stripe_objects.py)
     netsuite.py           records, transforms, SuiteQL                         (token in netsuite_auth.py)
     salesforce.py         token, upsert, SOQL, the Flow's callout
-    xero.py               rotating token, contacts, documents, where filters
+    xero.py               contacts, documents, where filters                   (token in rotating.py)
+    quickbooks.py         entities, sync tokens, queries                       (token in rotating.py)
     businesscentral.py    drafts and their posting, payment journals, entity tags
     legacy.py             CSV batches on a file drop, acknowledged later
     faults.py             the ways to misbehave, one table
+    any other             found by its function ``stand``
     agenda.py, books.py, wire.py, webhooks.py, system.py   what they share
 """
 

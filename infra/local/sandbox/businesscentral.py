@@ -21,7 +21,7 @@ from urllib.parse import unquote
 
 from infra.local.sandbox.agenda import Agenda, Clock
 from infra.local.sandbox.books import Entry, rounded, to_minor
-from infra.local.sandbox.system import System
+from infra.local.sandbox.system import Ground, System
 from infra.local.sandbox.wire import Json, Reply, Request
 
 TOKEN_PATH = "/oauth2/v2.0/token"
@@ -398,3 +398,8 @@ def _body(request: Request) -> Any:
         return request.json()
     except ValueError as error:
         raise Refused(400, "BadRequest", f"Invalid Request Body: {error}") from None
+
+
+def stand(ground: Ground) -> BusinessCentral:
+    """The sandbox of this system, found by the server."""
+    return BusinessCentral("acme", ground.clock, ground.agenda, ground.seed)

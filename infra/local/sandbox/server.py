@@ -13,7 +13,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any, Protocol, TypeVar, runtime_checkable
 from urllib.parse import parse_qsl
 
 from werkzeug.http import http_date
@@ -21,15 +24,14 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from infra.local.sandbox.agenda import Agenda, Clock, HasNow, clock_of
 from infra.local.sandbox.books import Entry
-from infra.local.sandbox.businesscentral import BusinessCentral
 from infra.local.sandbox.faults import Fault, Faults
 from infra.local.sandbox.legacy import Drop, Legacy
 from infra.local.sandbox.netsuite import NetSuite
 from infra.local.sandbox.salesforce import Salesforce
 from infra.local.sandbox.stripe import ENTITIES, Stripe
-from infra.local.sandbox.system import Deliver, System
+from infra.local.sandbox.system import Deliver, Ground, System
+from infra.local.sandbox.webhooks import Courier
 from infra.local.sandbox.wire import Hangup, Json, Reply, Request, dumps, loads
-from infra.local.sandbox.xero import Xero
 
 REASONS = {200: "OK", 201: "Created", 204: "No Content", 300: "Multiple Choices", 400: "Bad Request",
            401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict",
@@ -41,6 +43,23 @@ STRANGE: dict[str, Callable[[], Reply]] = {
     "huge": lambda: Reply(200, b'{"filler": "' + b"x" * 40_000_000 + b'"}', (("Content-Type", "application/json"),)),
 }
 VENDOR_WORDS = frozenset({"rate_limit", "concurrency_429", "closed_period", "ok_with_errors"})
+
+
+Kind = TypeVar("Kind", bound=System)
+
+
+@runtime_checkable
+class Sends(Protocol):
+    """A sandbox that sends webhooks."""
+
+    courier: Courier
+
+
+def found_sandboxes() -> list[Callable[[Ground], System]]:
+    """The function ``stand`` of each module of this folder that has one: a system that needs nothing else."""
+    names = sorted(one.name for one in iter_modules([str(Path(__file__).parent)]))
+    modules = [import_module(f"infra.local.sandbox.{name}") for name in names if name != "server"]
+    return [module.stand for module in modules if hasattr(module, "stand")]
 
 
 @dataclass(frozen=True)
@@ -57,7 +76,7 @@ class Call:
 
 
 class Sandboxes:
-    """Stripe (US and DE), NetSuite, Salesforce, Xero, Business Central and the legacy ERP, all misbehaving on request.
+    """Every outside system, misbehaving on request: those the story plays with by name, the others found.
 
     ``deliver`` sends a webhook to the product and returns the status; until it is set nobody answers. ``drop`` is
     the legacy ERP's file drop. Time is world time, from ``clock``.
@@ -72,18 +91,21 @@ class Sandboxes:
         self.netsuite = NetSuite("acme", self.clock, self.agenda, seed)
         self.salesforce = Salesforce("acme", self.clock, self.agenda, seed, self._send)
         self.legacy = Legacy("acme", self.clock, self.agenda, self.faults)
-        self.xero = Xero("acme", self.clock, self.agenda, seed)
-        self.businesscentral = BusinessCentral("acme", self.clock, self.agenda, seed)
-        self.systems: list[System] = [
-            *self.stripe.values(), self.netsuite, self.salesforce, self.xero, self.businesscentral
-        ]  # fmt: skip
+        ground = Ground(self.clock, self.agenda, seed, self._send)
+        found = [stand(ground) for stand in found_sandboxes()]
+        self.systems: list[System] = [*self.stripe.values(), self.netsuite, self.salesforce, *found]
         self.accounts: list[System | Legacy] = [*self.systems, self.legacy]
-        for courier in (*(one.courier for one in self.stripe.values()), self.salesforce.courier):
-            courier.faults = self.faults
+        for system in self.systems:
+            if isinstance(system, Sends):
+                system.courier.faults = self.faults
         self.log: deque[Call] = deque(maxlen=20_000)
         self._stopping = threading.Event()
         self._server: BaseWSGIServer | None = None
         self._thread: threading.Thread | None = None
+
+    def of(self, kind: type[Kind]) -> Kind:
+        """The sandbox of that class. ``StopIteration`` where none stands here."""
+        return next(one for one in self.systems if isinstance(one, kind))
 
     @property
     def drop(self) -> Drop | None:

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
 from infra.local.sandbox.agenda import Agenda, Clock
@@ -16,6 +17,16 @@ from infra.local.sandbox.wire import Json, Reply, Request
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 Deliver = Callable[[str, dict[str, str], bytes], int]
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What every sandbox stands on: world time, what is due, the seed of its ids, and the way to the product."""
+
+    clock: Clock
+    agenda: Agenda
+    seed: int
+    send: Deliver
 
 
 class Ids:

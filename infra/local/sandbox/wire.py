@@ -124,6 +124,13 @@ class Reply:
         return Reply(self.status, self.body, (*self.headers, *headers), self.cut_at)
 
 
+def member(value: Any, *names: str) -> Any:
+    """The value at a path; ``None`` where it ends early."""
+    for name in names:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
 WORD = re.compile(
     r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<number>-?\d+(?:\.\d+)?)|(?P<word>[A-Za-z_][\w.]*(?:\([^)]*\))?|\*)"
     r"|(?P<mark><=|>=|<>|!=|[=<>(),]))"

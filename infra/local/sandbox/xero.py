@@ -5,24 +5,22 @@ idempotency key that answers again what it answered, ``where`` filters, totals t
 number that is unique among sales invoices, a lock date, refusals as ``ValidationException`` with HTTP 400, or inside a
 200 where ``summarizeErrors=true`` is not said.
 
-Simplifications: one tax per line, as sent; ``where`` knows one equality; no overpayments, no allocations; an old
-refresh token is void at once (Xero forgives for a while); nothing is archived.
+Simplifications: one tax per line, as sent; ``where`` knows one equality; no overpayments, no allocations;
+nothing is archived.
 """
 
 from __future__ import annotations
 
-import base64
 import re
 import uuid
-from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
 
 from infra.local.sandbox.agenda import Agenda, Clock
 from infra.local.sandbox.books import Entry, rounded, to_minor
-from infra.local.sandbox.system import System
-from infra.local.sandbox.wire import Json, Reply, Request
+from infra.local.sandbox.rotating import Rotating
+from infra.local.sandbox.system import Ground, System
+from infra.local.sandbox.wire import Json, Reply, Request, member
 
 API = ["api.xro", "2.0"]
 TOKEN_PATH = "/connect/token"
@@ -51,20 +49,19 @@ class Xero(System):
 
     def __init__(self, account: str, clock: Clock, agenda: Agenda, seed: int) -> None:
         super().__init__(account, clock, agenda, seed)
-        self.client_id = self.ids.code("client id", 32)
-        self.client_secret = self.ids.code("client secret", 48)
-        self.first_refresh = self.refresh = self.ids.next("refresh", 43)
+        scope = "offline_access accounting.transactions accounting.contacts"
+        self.tokens = Rotating(self.ids, self.now, TOKEN_LIFE, scope)
         self.tenant_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"xero/{seed}/{account}"))
         self.lock_date: date | None = None
         self.rows: dict[str, dict[str, Json]] = {name: {} for name in LISTS}
-        self._tokens: dict[str, datetime] = {}
         self._answered: dict[str, tuple[bytes, Reply]] = {}
 
     def secret(self) -> Json:
         """What the product's secret store holds for this organisation, as a person wrote it."""
         return {
-            "base_url": self.base_url, "client_id": self.client_id, "client_secret": self.client_secret,
-            "refresh_token": self.first_refresh, "settings": {"tenant_id": self.tenant_id},
+            "base_url": self.base_url, "client_id": self.tokens.client_id,
+            "client_secret": self.tokens.client_secret, "refresh_token": self.tokens.first_refresh,
+            "settings": {"tenant_id": self.tenant_id},
         }  # fmt: skip
 
     # --- the door ----------------------------------------------------------------------------------------------
@@ -73,9 +70,7 @@ class Xero(System):
         """A token that has not ended, and the organisation that is meant."""
         if request.path == TOKEN_PATH:
             return None
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        until = self._tokens.get(token)
-        if scheme.lower() != "bearer" or until is None or until <= self.now():
+        if not self.tokens.valid(request):
             return Reply.json(401, {"Title": "Unauthorized", "Status": 401, "Detail": "TokenExpired: token expired"})
         if request.headers.get("xero-tenant-id") != self.tenant_id:
             return Reply.json(403, {"Title": "Forbidden", "Status": 403, "Detail": "AuthenticationUnsuccessful"})
@@ -83,7 +78,7 @@ class Xero(System):
 
     def forget_tokens(self) -> Reply | None:
         """Every access token is void; the refresh token is not."""
-        self._tokens.clear()
+        self.tokens.forget()
         return None
 
     def misbehave(self, kind: str, args: Json) -> Reply:
@@ -101,7 +96,7 @@ class Xero(System):
     def act(self, request: Request) -> Reply:
         """Route one authorised call."""
         if request.path == TOKEN_PATH:
-            return self._token(request)
+            return self.tokens.exchange(request)
         parts = request.segments
         if parts[:2] != API or len(parts) != 3 or parts[2] not in LISTS:
             return Reply.json(404, {"Title": "Not Found", "Status": 404, "Detail": "The resource cannot be found"})
@@ -119,22 +114,6 @@ class Xero(System):
         if key:
             self._answered[key] = (request.body, reply)
         return reply
-
-    def _token(self, request: Request) -> Reply:
-        """A refresh token is good for one use; what it is exchanged for is an access token and its successor."""
-        form = request.form()
-        expected = base64.b64encode(f"{self.client_id}:{self.client_secret}".encode()).decode()
-        if request.headers.get("authorization") != f"Basic {expected}":
-            return Reply.json(400, {"error": "invalid_client"})
-        if form.get("grant_type") != "refresh_token" or form.get("refresh_token") != self.refresh:
-            return Reply.json(400, {"error": "invalid_grant"})
-        self.refresh = self.ids.next("refresh", 43)
-        token = self.ids.next("eyJhbGciOi.", 64)
-        self._tokens[token] = self.now() + timedelta(seconds=TOKEN_LIFE)
-        return Reply.json(200, {
-            "access_token": token, "expires_in": TOKEN_LIFE, "token_type": "Bearer", "refresh_token": self.refresh,
-            "scope": "offline_access accounting.transactions accounting.contacts",
-        })  # fmt: skip
 
     # --- reading and writing -----------------------------------------------------------------------------------
 
@@ -264,16 +243,14 @@ class Xero(System):
         )  # fmt: skip
 
 
-def member(value: Any, *names: str) -> Any:
-    """The value at a path; ``None`` where it ends early."""
-    for name in names:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
-
-
 def _exception(row: Json, *sentences: str) -> Reply:
     element = {**row, "ValidationErrors": [{"Message": sentence} for sentence in sentences]}
     return Reply.json(400, {
         "ErrorNumber": 10, "Type": "ValidationException", "Message": "A validation exception occurred",
         "Elements": [element],
     })  # fmt: skip
+
+
+def stand(ground: Ground) -> Xero:
+    """The sandbox of this system, found by the server."""
+    return Xero("acme", ground.clock, ground.agenda, ground.seed)

@@ -14,7 +14,8 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from tieout.core.classify import Answer, Row, classify
-from tieout.core.verdicts import Uncertain
+from tieout.core.money import Money
+from tieout.core.verdicts import NeedsHuman, Uncertain
 
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
@@ -98,6 +99,16 @@ def member(value: Any, *names: str) -> Any:
             return None
         value = value.get(name)
     return value
+
+
+def minor(amount: Any, currency: str | None) -> int | None:
+    """A shown amount in minor units; ``None`` where there is none, or one that our currency cannot spell."""
+    if currency is None or isinstance(amount, bool) or not isinstance(amount, int | Decimal):
+        return None
+    try:
+        return Money.from_decimal(Decimal(amount), currency).minor
+    except NeedsHuman:
+        return None
 
 
 def difference(echo: Sequence[str], wanted: Any, shown: Any) -> str:

@@ -237,6 +237,9 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "mapping_value_missing": Problem(
         "Mapping {mapping} finds nothing at {path} for {field}.", "The source left it out.",
         "Complete it at the source, or make the field optional.", ENGINEER),
+    "number_too_long": Problem(
+        "Number {number} has more than the {most} characters that the target takes.",
+        "The source's numbering is longer than the target's field.", "Shorten the numbering at the source.", FINANCE),
     "terms_unknown": Problem(
         "Payment terms {terms} are not understood.", "They are not of the form NET30.",
         "Correct the terms at the source.", REVENUE),

@@ -23,6 +23,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "legacy": ("target",),
     "xero": ("target",),
     "businesscentral": ("target",),
+    "quickbooks": ("target",),
 }
 SOURCES = tuple(name for name, roles in SYSTEMS.items() if "source" in roles)
 TARGETS = tuple(name for name, roles in SYSTEMS.items() if "target" in roles)

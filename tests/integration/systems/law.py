@@ -27,6 +27,13 @@ class Rig(ABC):
 
     name: ClassVar[str]
     account: ClassVar[str] = "acme"
+    #: What a search that finds nothing is answered, where a look is a search and not a read by reference.
+    nothing: ClassVar[bytes | None] = None
+
+    @staticmethod
+    @abstractmethod
+    def error(text: str) -> Any:
+        """The body of a refusal that says ``text``, in the vendor's shape."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -99,7 +106,12 @@ class ExampleRig(Rig):
         )  # fmt: skip
 
 
-def rig(name: str, bench: Bench) -> Rig:
-    """The rig of one target; ``ModuleNotFoundError`` where it brings none."""
+def case_of(name: str) -> type[Rig]:
+    """What a target brings; ``ModuleNotFoundError`` where it brings nothing."""
     case: type[Rig] = import_module(f"tests.integration.systems.cases.{name}").Case
-    return case(bench)
+    return case
+
+
+def rig(name: str, bench: Bench) -> Rig:
+    """The rig of one target at its sandbox."""
+    return case_of(name)(bench)

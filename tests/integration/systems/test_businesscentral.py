@@ -31,7 +31,7 @@ def desk(bench: Bench) -> Case:
 
 
 def there(desk: Case) -> BusinessCentral:
-    return desk.bench.sandboxes.businesscentral
+    return desk.bench.sandboxes.of(BusinessCentral)
 
 
 def entries(desk: Case, kind: str) -> list[tuple[int, str, str]]:

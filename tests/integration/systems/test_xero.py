@@ -13,7 +13,7 @@ import pytest
 from infra.accept import examples, outcome
 from infra.local.sandbox import Fault, wire
 from infra.local.sandbox.xero import Xero
-from tests.integration.systems.cases.xero import Store
+from tests.integration.systems.cases.rotating import Store
 from tests.integration.systems.conftest import Bench
 from tieout import systems
 from tieout.aws.http import HttpWire
@@ -31,7 +31,7 @@ class Desk:
     """One organisation, its wire, and works made of what the mapping examples make."""
 
     def __init__(self, bench: Bench) -> None:
-        self.bench, self.store, self.there = bench, Store(), bench.sandboxes.xero
+        self.bench, self.store, self.there = bench, Store(), bench.sandboxes.of(Xero)
         self.wire: Wire = HttpWire(XERO, "acme", self.there.secret, bench.now, tokens=self.store)
 
     def work(self, kind: str, ref: str = "", total: int | None = 54438, **change: Any) -> Work:
@@ -145,7 +145,7 @@ def test_each_renewal_is_stored_before_its_token_is_used_and_a_stale_one_is_rene
     desk.bench.advance(1795)
     desk.post(desk.work("customer"))
     assert len({pair.refresh for pair in desk.store.stored}) == 3
-    assert desk.store.stored[-1].refresh == desk.there.refresh
+    assert desk.store.stored[-1].refresh == desk.there.tokens.refresh
     died = (desk.bench.now() + timedelta(days=60)).date().isoformat()
     assert desk.store.stored[-1].expires_on == died
 

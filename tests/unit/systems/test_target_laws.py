@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from infra.accept import examples, outcome
+from tests.integration.systems.law import case_of
 from tieout import flows, mappings, systems, tables
 from tieout.contract import Finds, Target, Work
 from tieout.core.classify import COMMON, Answer, Row, classify
@@ -170,21 +171,6 @@ def test_a_reference_that_would_change_the_request_cannot_be_built_in(name: str)
 
 
 # --- the verdicts ------------------------------------------------------------------------------------------------
-SHAPES: Mapping[str, Callable[[str], Any]] = {
-    "netsuite": lambda text: {"status": 400, "o:errorDetails": [{"o:errorCode": text.upper(), "detail": text}]},
-    "stripe": lambda text: {"error": {"type": "invalid_request_error", "code": text, "message": text}},
-    "salesforce": lambda text: [{"errorCode": text.upper(), "message": text}],
-    "businesscentral": lambda text: {"error": {"code": text, "message": text}},
-    "xero": lambda text: {"Type": "ValidationException", "Elements": [{"ValidationErrors": [{"Message": text}]}]},
-}
-#: What a search that finds nothing answers, where a look is a search and not a read by reference.
-NOTHING = {
-    "stripe": b'{"object": "list", "data": [], "has_more": false}',
-    "businesscentral": b'{"value": []}',
-    "xero": b'{"Contacts": [], "Invoices": [], "CreditNotes": [], "Payments": []}',
-}
-
-
 @pytest.mark.parametrize(
     ("name", "row"), [(name, row) for name in HTTP for row in systems.target(name).verdicts], ids=str
 )
@@ -192,7 +178,7 @@ def test_every_row_of_a_verdict_table_is_met_by_its_answer(name: str, row: Row) 
     one = next(item for item in works(name) if item.action != "undo")
     status = row.status if row.status > 99 else row.status * 100
     with pytest.raises(Verdict) as raised:
-        systems.target(name).send(always(status, SHAPES[name](row.says)), [one])
+        systems.target(name).send(always(status, case_of(name).error(row.says)), [one])
     assert (type(raised.value), raised.value.code) == (row.verdict, row.code)
 
 
@@ -264,7 +250,7 @@ def test_once_a_write_was_taken_no_failure_behind_it_lets_it_be_sent_again(name:
             return Answer(204, {"location": "https://x/services/rest/record/v1/invoice/1"})
         if written:
             raise failure
-        return Answer(200, {}, NOTHING[name])  # a look before the write finds nothing
+        return Answer(200, {}, case_of(name).nothing or b"{}")  # a look before the write finds nothing
 
     for one in works(name):
         if one.action == "undo" and name == "stripe":
@@ -288,7 +274,8 @@ def test_a_pause_that_was_asked_for_is_in_the_facts_and_never_absurd(name: str) 
 def test_a_document_that_is_not_there_is_found_absent_or_gone(name: str) -> None:
     def nothing(method: str, path: str) -> Answer:
         assert method == "GET", "looking changes nothing"
-        return Answer(200, {}, NOTHING[name]) if name in NOTHING and "?" in path else Answer(404)
+        nothing = case_of(name).nothing
+        return Answer(200, {}, nothing) if nothing is not None and "?" in path else Answer(404)
 
     for one in works(name):
         found = systems.target(name).find(FakeWire(nothing), one)

@@ -38,6 +38,14 @@ def cut(text: str, length: int) -> str:
 
 
 @rule
+def fits(text: str, most: int) -> str:
+    """Text that must go whole or not at all: a document number that was cut is another number."""
+    if len(text) > most:
+        raise NeedsHuman("number_too_long", f"{len(text)} characters, {most} fit", number=text[:64], most=str(most))
+    return text
+
+
+@rule
 def days_of_terms(terms: str) -> int:
     """The number of days of net terms such as NET30; due on receipt is 0."""
     spelled = terms.upper().replace(" ", "").replace("_", "")

@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import quote
 
 from tieout.contract import Action, Budget, Echo, Finds, Found, Quiet, Rate, Reference, Wire, Work
 from tieout.core.classify import Answer, Row
-from tieout.core.exchange import JSON, Request, difference, judge, member, read_answer
-from tieout.core.money import Money
+from tieout.core.exchange import JSON, Request, difference, judge, member, minor, read_answer
 from tieout.core.parse import write_json
 from tieout.core.verdicts import NeedsHuman, Uncertain, Verdict
 
@@ -187,18 +185,8 @@ def _echo(row: Mapping[str, Any], work: Work) -> Echo:
         ref=row.get(reference),
         number=str(row[number]) if number and row.get(number) else None,
         currency=str(currency) if currency else None,
-        total=_minor(row.get(total), work),
+        total=minor(row.get(total), work.currency),
     )
-
-
-def _minor(amount: Any, work: Work) -> int | None:
-    """An amount in minor units; ``None`` where there is none, or one that our currency cannot spell."""
-    if work.currency is None or isinstance(amount, bool) or not isinstance(amount, int | Decimal):
-        return None
-    try:
-        return Money.from_decimal(Decimal(amount), work.currency).minor
-    except NeedsHuman:
-        return None
 
 
 def _shows(row: Mapping[str, Any], work: Work) -> bool:

@@ -12,6 +12,12 @@ from tieout.core.money import Money
 
 class Case(ExampleRig):
     name = "businesscentral"
+    nothing = b'{"value": []}'
+
+    @staticmethod
+    def error(text: str) -> Any:
+        """A refusal in its shape."""
+        return {"error": {"code": text, "message": text}}
 
     def parents(self, kind: str, action: str, mark: str) -> Mapping[str, Any]:
         """A customer for a document, an invoice too for what is applied to one."""

@@ -24,6 +24,11 @@ def in_dollars(note: Document) -> Document:
 class Case(Rig):
     name = "netsuite"
 
+    @staticmethod
+    def error(text: str) -> Any:
+        """A refusal in its shape."""
+        return {"status": 400, "o:errorDetails": [{"o:errorCode": text.upper(), "detail": text}]}
+
     def document(self, kind: str) -> Document:
         """The captured document of that kind."""
         if kind == "customer":

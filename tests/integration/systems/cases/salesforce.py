@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.integration.systems.conftest import status
 from tests.integration.systems.law import Rig
 from tieout.contract import Work
@@ -9,6 +11,11 @@ from tieout.contract import Work
 
 class Case(Rig):
     name = "salesforce"
+
+    @staticmethod
+    def error(text: str) -> Any:
+        """A refusal in its shape."""
+        return [{"errorCode": text.upper(), "message": text}]
 
     def work(self, kind: str, action: str, mark: str = "") -> Work:
         """A posting of that action; see :class:`Rig`."""

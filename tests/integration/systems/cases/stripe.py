@@ -14,6 +14,12 @@ from tieout.core.rules import onboarding
 class Case(Rig):
     name = "stripe"
     account = "acct_us"
+    nothing = b'{"object": "list", "data": [], "has_more": false}'
+
+    @staticmethod
+    def error(text: str) -> Any:
+        """A refusal in its shape."""
+        return {"error": {"type": "invalid_request_error", "code": text, "message": text}}
 
     def customer(self) -> Work:
         """The buyer, to be made."""

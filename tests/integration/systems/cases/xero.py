@@ -5,40 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from infra.local.sandbox.xero import Xero
+from tests.integration.systems.cases.rotating import Store
 from tests.integration.systems.law import ExampleRig
 from tieout.aws.http import HttpWire
 from tieout.contract import Wire, Work
-from tieout.core.credentials import Pair
-from tieout.core.money import Money
-
-
-class Store:
-    """A rotating pair kept in memory, for one process."""
-
-    def __init__(self) -> None:
-        self.pair: Pair | None = None
-        self.stored: list[Pair] = []
-
-    def read(self) -> Pair | None:
-        return self.pair
-
-    def claim(self) -> bool:
-        return True
-
-    def store(self, pair: Pair) -> None:
-        self.pair = pair
-        self.stored.append(pair)
-
-    def release(self) -> None: ...
+from tieout.core.money import Currency, Money
 
 
 class Case(ExampleRig):
     name = "xero"
+    nothing = b'{"Contacts": [], "Invoices": [], "CreditNotes": [], "Payments": []}'
+
+    @staticmethod
+    def error(text: str) -> Any:
+        """A refusal in its shape."""
+        return {"Type": "ValidationException", "Elements": [{"ValidationErrors": [{"Message": text}]}]}
 
     def connect(self) -> Wire:
         """With a store: its refresh token changes at each use."""
         self.store = Store()
-        return HttpWire(self.target, self.account, self.bench.sandboxes.xero.secret, self.bench.now, tokens=self.store)
+        return HttpWire(
+            self.target, self.account, self.bench.sandboxes.of(Xero).secret, self.bench.now, tokens=self.store
+        )
 
     def parents(self, kind: str, action: str, mark: str) -> Mapping[str, Any]:
         """A contact for a document, an invoice for a payment."""
@@ -50,7 +39,7 @@ class Case(ExampleRig):
 
     def amount(self, minor: int, mark: str) -> Work | None:
         """One line at its net, without tax."""
-        value = Money(minor, self.currency).decimal  # type: ignore[arg-type]
+        value = Money(minor, Currency.of(self.currency)).decimal
         line = {**self.payload("invoice", "create")["LineItems"][0], "UnitAmount": value, "LineAmount": value,
                 "TaxAmount": 0}  # fmt: skip
         more = {"LineItems": [line], "InvoiceNumber": f"NW-{mark}", **self.parents("invoice", "create", mark)}

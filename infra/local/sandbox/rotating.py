@@ -1,0 +1,50 @@
+"""OAuth 2 with a refresh token that is good for one use, as Xero and Intuit give it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from infra.local.sandbox.system import Ids
+from infra.local.sandbox.wire import Reply, Request
+
+
+class Rotating:
+    """The token endpoint of one account: what a refresh token is exchanged for is an access token and its successor.
+
+    Simplification: an old refresh token is void at once (vendors forgive for a while).
+    """
+
+    def __init__(self, ids: Ids, now: Callable[[], datetime], life: int, scope: str) -> None:
+        self._ids, self._now, self._life, self._scope = ids, now, life, scope
+        self.client_id = ids.code("client id", 32)
+        self.client_secret = ids.code("client secret", 48)
+        self.first_refresh = self.refresh = ids.next("refresh", 43)
+        self._tokens: dict[str, datetime] = {}
+
+    def valid(self, request: Request) -> bool:
+        """Whether the request shows an access token that has not ended."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        until = self._tokens.get(token)
+        return scheme.lower() == "bearer" and until is not None and until > self._now()
+
+    def forget(self) -> None:
+        """Every access token is void; the refresh token is not."""
+        self._tokens.clear()
+
+    def exchange(self, request: Request) -> Reply:
+        """The answer of the token endpoint."""
+        form = request.form()
+        expected = base64.b64encode(f"{self.client_id}:{self.client_secret}".encode()).decode()
+        if request.headers.get("authorization") != f"Basic {expected}":
+            return Reply.json(400, {"error": "invalid_client"})
+        if form.get("grant_type") != "refresh_token" or form.get("refresh_token") != self.refresh:
+            return Reply.json(400, {"error": "invalid_grant"})
+        self.refresh = self._ids.next("refresh", 43)
+        token = self._ids.next("eyJhbGciOi.", 64)
+        self._tokens[token] = self._now() + timedelta(seconds=self._life)
+        return Reply.json(200, {
+            "access_token": token, "expires_in": self._life, "token_type": "Bearer", "refresh_token": self.refresh,
+            "scope": self._scope,
+        })  # fmt: skip
