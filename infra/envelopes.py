@@ -29,6 +29,7 @@ HOST: Final = "localhost"
 RECEIVED: Final = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ACCOUNTS: Final = {
     "stripe": "acct_us", "salesforce": "00D_acme", "chargebee": "acme-eu", "zuora": "acme-eu", "hubspot": "24881733",
+    "zendesk": "acme",
 }  # fmt: skip
 INVOICE: Final = "stripe/invoice.finalized.json"
 
@@ -43,6 +44,10 @@ def sign(source: str, body: bytes, secret: str, at: datetime, path: str = "") ->
         signed = b"POST" + f"https://{HOST}{path}".encode() + body + stamp.encode()
         mark = base64.b64encode(hmac.new(secret.encode(), signed, hashlib.sha256).digest()).decode()
         return {"x-hubspot-request-timestamp": stamp, "x-hubspot-signature-v3": mark}
+    if source == "zendesk":
+        stamp = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+        mark = base64.b64encode(hmac.new(secret.encode(), stamp.encode() + body, hashlib.sha256).digest()).decode()
+        return {"x-zendesk-webhook-signature-timestamp": stamp, "x-zendesk-webhook-signature": mark}
     mark = "v1=" + hmac.new(secret.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
     if source == "stripe":
         return {"stripe-signature": f"t={stamp},{mark}"}

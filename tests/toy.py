@@ -43,15 +43,17 @@ class Toy:
         self.calls = 0
         self.trouble: list[Callable[[Toy, Work], Echo | None]] = []
         self.acks: dict[str, Found] = {}
-        kinds = ("invoice", "payment", "credit_note", "customer", "status", "subscription")
+        kinds = ("invoice", "payment", "credit_note", "customer", "status", "subscription", "ticket")
         self.actions: Mapping[tuple[str, str], Action] = {
             (kind, action): Action(
                 mapping=None,
-                echo=("ref",) if kind in ("customer", "status", "subscription") else ("ref", "currency", "total"),
-                once=kind not in ("customer", "status"),
+                echo=("ref",)
+                if kind in ("customer", "status", "subscription", "ticket")
+                else ("ref", "currency", "total"),
+                once=kind not in ("customer", "status", "ticket"),
             )
             for kind in kinds
-            for action in ("create", "void", "upsert", "undo")
+            for action in ("create", "void", "upsert", "undo", "update")
         }
 
     def build(self, kind: str, action: str, ref: str, payload: Mapping[str, Any]) -> bytes:

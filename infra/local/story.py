@@ -174,7 +174,7 @@ def books(world: World) -> list[tie.Entry]:
 def accepted(world: World) -> int:
     """How many deliveries the front door acknowledged, as the senders themselves counted them."""
     assert isinstance(world.sandboxes, Sandboxes)
-    couriers = [*(one.courier for one in world.sandboxes.stripe.values()), world.sandboxes.salesforce.courier]
+    couriers = world.sandboxes.couriers
     return sum(200 <= attempt.status < 300 for courier in couriers for attempt in courier.attempts)
 
 

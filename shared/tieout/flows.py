@@ -32,7 +32,9 @@ class Step:
 
     ``does`` is ``post`` (one posting), ``check`` (a pure validation) or ``look`` (search the target first; what it
     finds is linked, and the step named by ``spares`` is skipped). ``undo`` is the compensating action, run in reverse
-    order of the steps when a later step fails.
+    order of the steps when a later step fails. ``order`` is false where a posting need not queue behind others of its
+    document; ``behind`` is true where it waits for this step's own posting of the document above (an invoice's, before
+    its credit note's or its void's).
     """
 
     name: str
@@ -41,10 +43,12 @@ class Step:
     does: str = "post"
     undo: str | None = None
     spares: str | None = None
+    order: bool = True
+    behind: bool = False
 
     @property
     def role(self) -> str:
-        """Route role: ``erp``, ``billing`` or ``crm``."""
+        """Route role: ``erp``, ``billing``, ``crm``, ``support``, ``tax`` or ``warehouse``."""
         return self.to.partition(".")[0]
 
     @property
@@ -60,7 +64,9 @@ class Flow:
     ``reads`` is the mapping from the source's object to the document. ``lane`` names the ordering key: the kind whose
     object the postings queue behind; ``None`` where order does not matter. ``parent`` is the kind that must have been
     accepted first. ``in_place`` kinds carry their version in the posting key. ``tell`` is the role told of the outcome.
-    ``sla`` is how long a posting may stay open before it is late.
+    ``then`` are postings that follow once finance has accepted, written with the acceptance; ``support`` is the role
+    that gets a ticket where finance refuses. Of both, only what the route table has a row for is done: without one
+    they are off. ``sla`` is how long a posting may stay open before it is late.
     """
 
     name: str
@@ -74,6 +80,8 @@ class Flow:
     parent: str | None = None
     in_place: bool = False
     tell: str | None = None
+    then: Sequence[Step] = ()
+    support: str | None = None
     priority: int = 50
     why: str = field(default="", compare=False)
 
@@ -86,30 +94,32 @@ class Flow:
 FLOWS: tuple[Flow, ...] = (
     Flow("invoice", On("stripe", "invoice.finalized"), reads="stripe.invoice", makes="invoice",
          steps=(Step("post", to="erp.invoice"),), lane="invoice", parent="customer",
-         owner="finance-ops", sla=minutes(15), tell="crm", priority=40),
+         owner="finance-ops", sla=minutes(15), tell="crm", support="support", priority=40),
     Flow("payment", On("stripe", "invoice.paid"), reads="stripe.payment", makes="payment",
          steps=(Step("post", to="erp.payment"),), lane="invoice", parent="invoice",
-         owner="finance-ops", sla=minutes(15), tell="crm", priority=20),
+         owner="finance-ops", sla=minutes(15), tell="crm", support="support", priority=20),
     Flow("credit-note", On("stripe", "credit_note.created"), reads="stripe.credit_note", makes="credit_note",
          steps=(Step("post", to="erp.credit_note"),), lane="invoice", parent="invoice",
-         owner="finance-ops", sla=minutes(15), tell="crm", priority=40),
+         owner="finance-ops", sla=minutes(15), tell="crm", support="support", priority=40),
     Flow("invoice-void", On("stripe", "invoice.voided"), reads="stripe.invoice", makes="invoice",
          steps=(Step("post", to="erp.invoice", action="void"),), lane="invoice", parent="invoice",
-         owner="finance-ops", sla=minutes(15), tell="crm", priority=40),
+         owner="finance-ops", sla=minutes(15), tell="crm", support="support", priority=40),
     Flow("customer", On("stripe", "customer.created"), reads="stripe.customer", makes="customer",
          steps=(Step("post", to="erp.customer", action="upsert"),), lane="customer", in_place=True,
+         then=(Step("support", to="support.customer", action="upsert"),),
          owner="revenue-ops", sla=minutes(15), priority=30),
     Flow("chargebee-invoice", On("chargebee", "invoice_generated"), reads="chargebee.invoice", makes="invoice",
          steps=(Step("post", to="erp.invoice"),), lane="invoice", parent="customer",
-         owner="finance-ops", sla=minutes(15), tell="crm", priority=40),
+         owner="finance-ops", sla=minutes(15), tell="crm", support="support", priority=40),
     Flow("chargebee-payment", On("chargebee", "payment_succeeded"), reads="chargebee.payment", makes="payment",
          steps=(Step("post", to="erp.payment"),), lane="invoice", parent="invoice",
-         owner="finance-ops", sla=minutes(15), tell="crm", priority=20),
+         owner="finance-ops", sla=minutes(15), tell="crm", support="support", priority=20),
     Flow("chargebee-credit-note", On("chargebee", "credit_note_created"), reads="chargebee.credit_note",
          makes="credit_note", steps=(Step("post", to="erp.credit_note"),), lane="invoice", parent="invoice",
-         owner="finance-ops", sla=minutes(15), tell="crm", priority=40),
+         owner="finance-ops", sla=minutes(15), tell="crm", support="support", priority=40),
     Flow("chargebee-customer", On("chargebee", "customer_created"), reads="chargebee.customer", makes="customer",
          steps=(Step("post", to="erp.customer", action="upsert"),), lane="customer", in_place=True,
+         then=(Step("support", to="support.customer", action="upsert"),),
          owner="revenue-ops", sla=minutes(15), priority=30),
     Flow("customer-onboarding", On("salesforce", "opportunity.closed_won"), reads="salesforce.opportunity",
          makes="opportunity", lane="customer", in_place=True,
@@ -119,7 +129,11 @@ FLOWS: tuple[Flow, ...] = (
                 Step("erp", to="erp.customer", action="upsert", undo="undo"),
                 Step("subscribe", to="billing.subscription", undo="undo"),
                 Step("tell", to="crm.status", action="upsert")),
+         then=(Step("support", to="support.customer", action="upsert"),),
          owner="revenue-ops", sla=minutes(60), tell="crm", priority=30),
+    Flow("support-ticket", On("zendesk", "ticket.status_changed"), reads="zendesk.ticket", makes="ticket",
+         steps=(Step("post", to="crm.ticket", action="upsert"),), lane="ticket", in_place=True,
+         owner="revenue-ops", sla=minutes(60), priority=60),
 )  # fmt: skip
 
 

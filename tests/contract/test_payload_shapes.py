@@ -31,7 +31,10 @@ from tieout.core.problems import PROBLEMS
 from tieout.core.verdicts import Verdict
 from tieout.work import render
 
-ACCOUNTS = {"stripe": "acct_us", "chargebee": "acme-eu", "zuora": "acme-eu", "hubspot": "24881733", "salesforce": "00D"}
+ACCOUNTS = {
+    "stripe": "acct_us", "chargebee": "acme-eu", "zuora": "acme-eu", "hubspot": "24881733", "salesforce": "00D",
+    "zendesk": "acme",
+}  # fmt: skip
 WHEN = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 SECOND = int(WHEN.timestamp())
 

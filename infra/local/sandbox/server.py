@@ -95,9 +95,8 @@ class Sandboxes:
         found = [stand(ground) for stand in found_sandboxes()]
         self.systems: list[System] = [*self.stripe.values(), self.netsuite, self.salesforce, *found]
         self.accounts: list[System | Legacy] = [*self.systems, self.legacy]
-        for system in self.systems:
-            if isinstance(system, Sends):
-                system.courier.faults = self.faults
+        for courier in self.couriers:
+            courier.faults = self.faults
         self.log: deque[Call] = deque(maxlen=20_000)
         self._stopping = threading.Event()
         self._server: BaseWSGIServer | None = None
@@ -106,6 +105,11 @@ class Sandboxes:
     def of(self, kind: type[Kind]) -> Kind:
         """The sandbox of that class. ``StopIteration`` where none stands here."""
         return next(one for one in self.systems if isinstance(one, kind))
+
+    @property
+    def couriers(self) -> list[Courier]:
+        """Who carries webhooks to the product."""
+        return [one.courier for one in self.systems if isinstance(one, Sends)]
 
     @property
     def drop(self) -> Drop | None:

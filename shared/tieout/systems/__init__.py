@@ -24,6 +24,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "xero": ("target",),
     "businesscentral": ("target",),
     "quickbooks": ("target",),
+    "zendesk": ("source", "target"),
 }
 SOURCES = tuple(name for name, roles in SYSTEMS.items() if "source" in roles)
 TARGETS = tuple(name for name, roles in SYSTEMS.items() if "target" in roles)

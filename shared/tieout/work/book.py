@@ -1,7 +1,8 @@
 """Booking: writing down what became of a posting, with all that follows from it, in one write.
 
 With the move go, in the same transaction: the place in the lane, the customer's cross-references, the names by which
-people search, and the posting that tells the CRM. What is sent afterwards can be lost; each has a due time.
+people search, the posting that tells the CRM, and what follows (`followers`). What is sent afterwards can be lost; each
+has a due time.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tieout.core.money import Currency, Money
 from tieout.core.problems import problem
 from tieout.core.verdicts import Verdict
 from tieout.core.writes import Change, Item, Refused, Write
-from tieout.work import make
+from tieout.work import followers, make
 from tieout.work.commit import Fenced, View, commit
 from tieout.work.ports import Ports, Send
 
@@ -75,6 +76,7 @@ def book(ports: Ports, view: View, posting: Item, outcome: Outcome) -> list[Send
             if item["kind"] == Customer.kind:
                 writes += _links(seen, item, outcome)
         writes += _tell(seen, item, outcome, ports, now, token, sends)
+        writes += _follow(seen, item, outcome, ports, now, token, sends)
         return [*writes, *outcome.extra(seen)]
 
     commit(ports.ledger, view, token, compose)
@@ -113,6 +115,8 @@ def _move(ports: Ports, item: Item, outcome: Outcome, now: datetime, token: str)
         note |= {"code": verdict.code}
         if problem(verdict.code).case and "case" not in item:
             values["case"] = {"opened": ledger.stamp(now), "owner": problem(verdict.code).owner}
+    if followers.worth_a_ticket(item, outcome.to):
+        values |= followers.count(item)
     if outcome.echo is not None:
         values |= {"remote": outcome.echo.remote}
         note |= {"remote": outcome.echo.remote, "total": outcome.echo.total, "currency": outcome.echo.currency}
@@ -214,7 +218,7 @@ def _tell(
     """
     if not _worth_telling(item, outcome):
         return []
-    link = next((seen.get(Key(*key)) for key in item.get("reads", ()) if key[0].startswith("X#")), None)
+    link = _link(seen, item)
     shown = ledger.SHOWN[outcome.to]
     amount = Money(item["total"], Currency(item["currency"])) if "total" in item else None
     source_id = f"{item['kind']}.{item['source_id']}"
@@ -242,6 +246,24 @@ def _tell(
     assert made.join is not None
     assert made.join.key == lane
     return [made.put, replace(made.join, when={"next": told or None})]
+
+
+def _link(seen: View, item: Item) -> Item | None:
+    return next((seen.get(Key(*key)) for key in item.get("reads", ()) if key[0].startswith("X#")), None)
+
+
+def _follow(
+    seen: View, item: Item, outcome: Outcome, ports: Ports, now: datetime, token: str, sends: list[Send]
+) -> list[Write]:
+    """What follows of itself, written with what it follows: postings behind an acceptance, support's ticket."""
+    origin = make.Origin(item["event"], item["correlation"], now, ports.owner, token, ports.region)
+    made = list(followers.behind_acceptance(item, origin)) if outcome.to == ledger.POSTED else []
+    if followers.worth_a_ticket(item, outcome.to):
+        said = sentence(item, outcome)
+        made.append(followers.ticket(item, outcome.to, outcome.verdict, said, _link(seen, item), origin))
+    sends += [one.send for one in made]
+    writes: list[Write] = [one.put for one in made]
+    return writes + [one.join for one in made if one.join]
 
 
 def tell(about: Status, item: Item, ports: Ports, now: datetime, token: str) -> make.Made:

@@ -24,7 +24,7 @@ from tieout.core.ledger import stamp
 from tieout.core.problems import problem
 from tieout.core.verdicts import Ignore, NeedsHuman, Verdict
 from tieout.core.writes import Change, Item, Put, Refused, Write
-from tieout.work import make, render, sequences
+from tieout.work import followers, make, render, sequences
 from tieout.work.book import CASE_AGAIN
 from tieout.work.ports import Message, Ports, Send
 
@@ -210,7 +210,8 @@ def _decide(arrival: Arrival, read: Read, taken: Taken, ports: Ports) -> None:
         taken.run = new_run(flow, doc, origin, tell)
     else:
         step = flow.steps[0]
-        taken.made = [make.make(flow, step, doc, render.route(step.role, doc.kind, doc), origin, tell=tell)]
+        target, more = render.route(step.role, doc.kind, doc), followers.wanted(flow, doc)
+        taken.made = [make.make(flow, step, doc, target, origin, tell=tell, more=more)]
 
 
 def _drift(source: str, flow: flows.Flow, read: Read) -> list[str]:
@@ -221,7 +222,10 @@ def _drift(source: str, flow: flows.Flow, read: Read) -> list[str]:
 
 
 def _echo_links(arrival: Arrival, read: Read) -> list[Write]:
-    """An event about an object that we created: its id is linked (again), nothing is posted."""
+    """An event about an object that we created: a customer's id is linked (again), nothing is posted."""
+    flow = flows.match(arrival.source, read.type)
+    if flow is not None and flow.makes != documents.Customer.kind:
+        return []
     alias = keys.link_item("customer", keys.object_id(arrival.source, arrival.account, read.object_id))
     return [Change(alias, set={"what": "link", "find": read.object_id, "echoed": read.event_id}, upsert=True)]
 

@@ -62,7 +62,7 @@ def identity(doc: Document) -> str:
 def customer_link(doc: Document) -> keys.Key | None:
     """The cross-reference of the customer that the document is for; ``None`` where there is none."""
     party = documents.party_of(doc)
-    if party is None or isinstance(doc, documents.Customer):
+    if party is None or isinstance(doc, documents.Customer | documents.Ticket):
         return None
     if isinstance(doc, documents.Subscription | documents.Opportunity):
         return keys.link_item("customer", party)
@@ -93,6 +93,15 @@ def reads_of(doc: Document, action: str) -> list[list[str]]:
     return [list(key) for key in found]
 
 
+def behind(step: flows.Step, doc: Document, action: str) -> str | None:
+    """Key of this step's own posting of the document above; ``None`` where it waits for none."""
+    above = parent_posting(doc, action) if step.behind else None
+    if above is None:
+        return None
+    kind, identity, made, _, generation = above.split("/")
+    return "/".join((kind, identity, made, keys.part(step.name), generation))
+
+
 def lane_of(flow: flows.Flow, doc: Document) -> str | None:
     """The lane a document's postings queue in: its invoice's, its customer's; ``None`` where order is free."""
     if flow.lane is None:
@@ -115,9 +124,12 @@ def make(
     action: str | None = None,
     generation: int = 0,
     more: dict[str, Any] | None = None,
+    after: Item | None = None,
 ) -> Made:
     """The posting of ``doc`` at ``step`` of ``flow`` to ``target`` (``system:account``), pinned.
 
+    ``after`` is the accepted posting that this one follows. It is what its gates read in place of the customer's link,
+    its order is its own (nothing of the books waits for it), and neither period nor limit is asked twice.
     Raises ``NeedsHuman('target_refused')`` where the target does not offer the action at all.
     """
     done = action or step.action
@@ -129,7 +141,12 @@ def make(
     key = keys.posting(doc.kind, who, done, step.name, generation, version)
     # An undo acts on what is posted already, in the order its state machine gives; it must not queue behind the very
     # refusal that it answers.
-    lane = None if done == "undo" else lane_of(flow, doc)
+    lane = None if done == "undo" or not step.order else lane_of(flow, doc)
+    reads = reads_of(doc, done)
+    if after is not None:
+        lane = lane and f"{step.role}-{lane}"
+        above = behind(step, doc, done)
+        reads = [list(keys.posting_item(one)) for one in (after["key"], above) if one]
     offered = system.actions[doc.kind, done]
     amount = documents.total(doc)
     currency = amount.currency if amount else getattr(doc, "currency", None) if "currency" in offered.echo else None
@@ -155,14 +172,15 @@ def make(
         "owner_team": flow.owner,
         "late": ledger.stamp(origin.now + flow.sla),
         "doc": pack(doc),
-        "reads": reads_of(doc, done),
+        "reads": reads,
         **({"lane": lane} if lane else {}),
         **({"currency": str(currency)} if currency else {}),
         **({"total": amount.minor} if amount else {}),
         **({"number": number} if (number := getattr(doc, "number", None)) else {}),
         **({"party": documents.party_of(doc)} if documents.party_of(doc) else {}),
         **_proof(doc),
-        **({"posting_date": doc.posting_date.iso} if isinstance(doc, documents.Booked) else {}),
+        **({"posting_date": doc.posting_date.iso} if isinstance(doc, documents.Booked) and after is None else {}),
+        **({"after": after["key"]} if after is not None else {}),
         **({"tell": tell} if tell else {}),
         **(more or {}),
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 from tieout import mappings, tables
 from tieout.contract import Read, Target
-from tieout.core import documents, gates, late
+from tieout.core import documents, gates, late, ledger
 from tieout.core.clocks import EventInstant, document_date_at
 from tieout.core.documents import Booked, Document
 from tieout.core.keys import Key
@@ -17,7 +17,7 @@ from tieout.core.lookup import VALUE, Cell, View
 from tieout.core.mapping import CompiledMapping, Lineage, Origin
 from tieout.core.nodes import GovernanceError
 from tieout.core.routing import Decision
-from tieout.core.verdicts import NotYet
+from tieout.core.verdicts import NeedsHuman, NotYet
 from tieout.core.writes import Item
 from tieout.tables import Tables
 from tieout.work import make
@@ -90,6 +90,18 @@ def route(role: str, kind: str, doc: Document) -> str:
     return decide(role, kind, doc).route.target
 
 
+def route_if_any(role: str, kind: str, doc: Document) -> str | None:
+    """The same for a role that is off where no row says otherwise."""
+    if all(row.role != role for row in tables.load().routes):
+        return None
+    try:
+        return route(role, kind, doc)
+    except NeedsHuman as verdict:
+        if verdict.code != "no_route":
+            raise
+        return None
+
+
 def lateness(ports: Ports, posting: Item) -> late.Decision | None:
     """What the late document policy says about a posting; ``None`` where its kind has no posting date.
 
@@ -152,7 +164,7 @@ def scope(
     """What a payload mapping may read: the document by its kind, our reference, target, customer and parent.
 
     ``customer`` is the customer's link at the target (of a customer itself, the document); ``parent`` is the posting
-    that this one follows, or undoes.
+    that this one waits for, or undoes; ``booked`` is the acceptance that it follows.
     """
     doc, _ = dated(ports, posting, decided)
     system, _, account = posting["target"].partition(":")
@@ -171,12 +183,21 @@ def scope(
                 "ref": target.reference.of(f"customer/{canonical}"),
                 "remote": item[f"at:{posting['target']}"],
             }
+        elif pk.startswith("P#") and item and item["key"] == posting.get("after"):
+            values["booked"] = {
+                "target": item["target"],
+                "remote": item.get("remote"),
+                "number": item.get("remote_number"),
+                "posting_date": item.get("posting_date"),
+                "status": ledger.SHOWN[item["state"]],
+            }
         elif pk.startswith("P#") and item:
             values["parent"] = {
                 "ref": item["ref"],
                 "remote": item.get("remote"),
                 "number": item.get("number") or item["source_id"],
                 "source_id": item["source_id"],
+                **({"taxed": item["taxed"]} if "taxed" in item else {}),
             }
     return values
 

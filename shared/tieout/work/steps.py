@@ -21,7 +21,7 @@ from tieout.core.problems import problem
 from tieout.core.rules import onboarding
 from tieout.core.verdicts import NeedsHuman, TryAgain
 from tieout.core.writes import Change, Item, Refused, Write
-from tieout.work import make, render
+from tieout.work import followers, make, render
 from tieout.work.book import ANSWER_AGAIN, CASE_AGAIN, answer
 from tieout.work.ports import Ports, Send
 
@@ -124,6 +124,8 @@ def ask_posting(
             ports.machines.answer(token, {"nothing_to_undo": one.name})
             return {"nothing_to_undo": one.name}
     more: dict[str, Any] = {"task_token": token, "run": [run["pk"], run["sk"]]}
+    if one.role == "erp" and not undo:
+        more |= followers.wanted(flow, doc)
     made = make.make(flow, one, doc, target, origin, action=action, generation=generation, more=more)
     if undo and done is not None:
         made.put.item.update(undoes=done["key"], reads=[list(forward.put.key), *made.put.item["reads"]])

@@ -52,6 +52,8 @@ WITH_MONEY: Final = frozenset({"invoice", "credit_note", "payment"})
 IN_FLIGHT: Final = frozenset({ledger.SENDING, ledger.DELIVERED, ledger.IN_DOUBT, ledger.AMBIGUOUS, ledger.COMPENSATED})
 #: What a book may call the reversal of an invoice, besides by its own kind: a credit for all of it, or a void line.
 _VOIDS: Final = frozenset({"credit_note", "void"})
+#: What a book may call a kind, besides by its own name: a CRM shows a ticket as one more status.
+_SHOWN_AS: Final = {"ticket": "status"}
 
 
 @dataclass(frozen=True)
@@ -271,7 +273,8 @@ def _differences(name: tuple[str, str], ours: Sequence[Booked], theirs: Sequence
 
 def _content(about: str, posting: Booked, entry: Entry) -> Iterator[Difference]:
     void = posting.action == "void"
-    if entry.kind != posting.kind and not (void and entry.kind in _VOIDS):
+    known_as = {posting.kind, _SHOWN_AS.get(posting.kind)} | (_VOIDS if void else set())
+    if entry.kind not in known_as:
         yield Difference("kind", about, f"{posting.kind} here, {entry.kind} there")
     if posting.kind not in WITH_MONEY:
         return

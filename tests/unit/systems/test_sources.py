@@ -30,6 +30,7 @@ EXAMPLE = {
     "chargebee": "chargebee/invoice_generated.json",
     "zuora": "zuora/InvoicePosted.json",
     "hubspot": "hubspot/deal.propertyChange.json",
+    "zendesk": "zendesk/ticket.status_changed.json",
 }
 HOST = "hooks.acme.example"
 CAPTURED = [
@@ -60,6 +61,12 @@ def _hubspot(secret: str, stamp: int, body: bytes) -> Headers:
     return {"x-hubspot-request-timestamp": f"{stamp}000", "x-hubspot-signature-v3": mark, "host": HOST}
 
 
+def _zendesk(secret: str, stamp: int, body: bytes) -> Headers:
+    at = datetime.fromtimestamp(stamp, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    mark = base64.b64encode(hmac.new(secret.encode(), at.encode() + body, hashlib.sha256).digest()).decode()
+    return {"x-zendesk-webhook-signature-timestamp": at, "x-zendesk-webhook-signature": mark}
+
+
 def _basic(secret: str, stamp: int, body: bytes) -> Headers:
     return {"authorization": "Basic " + base64.b64encode(f"user:{secret}".encode()).decode()}
 
@@ -68,6 +75,7 @@ SIGN: Mapping[str, Sign] = {
     "stripe": _stripe,
     "salesforce": _salesforce,
     "hubspot": _hubspot,
+    "zendesk": _zendesk,
     "chargebee": _basic,
     "zuora": _basic,
 }
@@ -172,6 +180,8 @@ def test_no_header_at_all_makes_it_crash(name: str, text: str) -> None:
             "x-tieout-timestamp": stamp,
             "x-hubspot-signature-v3": text,
             "x-hubspot-request-timestamp": stamp,
+            "x-zendesk-webhook-signature": text,
+            "x-zendesk-webhook-signature-timestamp": "2026-11-23T12:00:00Z",
             "authorization": f"Basic {text}",
         },
     ):
@@ -346,6 +356,7 @@ def test_a_known_shape_with_any_part_missing_or_wrong_is_refused_and_never_crash
         "hubspot": ("eventId", "subscriptionId", "portalId", "objectId", "occurredAt", "subscriptionType"),
         "stripe": ("id", "type", "created", "data"),
         "salesforce": ("event_id", "type", "commit_number", "opportunity"),
+        "zendesk": ("id", "type", "time", "detail"),
     }
     for field in needed[name]:
         wrongs: tuple[object, ...] = (None, [], {}, -1, True, "", "x" * 300)

@@ -73,7 +73,7 @@ def payloads(target: Target) -> dict[tuple[str, str], Mapping[str, Any]]:
 def work(target: Target, kind: str, action: str) -> Work:
     payload = payloads(target)[kind, action]
     request = target.build(kind, action, "TIE-A", payload)
-    total = None if kind in ("customer", "subscription", "status") else 54438
+    total = None if kind in ("customer", "subscription", "status", "ticket") else 54438
     return Work(f"{kind}/x/{action}", kind, action, "TIE-A", "US01", "acme", "USD", total, request, NOW, NOW)
 
 
@@ -385,3 +385,14 @@ def test_stripes_idempotency_key_stays_for_a_resend_and_changes_with_the_generat
         target.send(Wire(lambda method, path: Answer(500)), [item])
     assert seen[0] == seen[1] != seen[2]
     assert len(seen[0]) <= 255
+
+
+def test_what_zendesks_search_gives_is_only_ours_by_its_own_external_id() -> None:
+    target = systems.target("zendesk")
+    one = work(target, "ticket", "create")
+    row = {"id": 7, "external_id": "TIE-A", "status": "new"}
+    assert target.find(always(200, {"tickets": [row]}), one).state == "complete"
+    assert target.find(always(200, {"tickets": [{**row, "external_id": "TIE-B"}]}), one).state == "absent"
+    assert target.find(always(200, {"tickets": [row, {**row, "id": 8}]}), one).code == "found_several"
+    with pytest.raises(Uncertain):
+        target.find(always(200, {"results": []}), one)

@@ -1,4 +1,4 @@
-"""Salesforce as a target: one status record for each document, upserted by our key.
+"""Salesforce as a target: one status record for each document (support's tickets included), upserted by our key.
 
 ``PATCH …/sobjects/Tieout_Status__c/Key__c/{reference}``; the field ``Key__c`` is External ID and Unique, else
 concurrent upserts duplicate. Class U by that key. It changes in place: ``Version__c`` is the state sequence, and
@@ -36,6 +36,7 @@ class Salesforce:
     budget = Budget(concurrency=10)
     actions: Mapping[tuple[str, str], Action] = {
         ("status", "upsert"): Action("salesforce.status", echo=("ref",), once=False),
+        ("ticket", "upsert"): Action("salesforce.ticket", echo=("ref",), once=False),
     }
     verdicts: Sequence[Row] = (
         Row(300, NeedsHuman, "found_several"),

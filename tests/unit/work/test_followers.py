@@ -1,0 +1,159 @@
+"""What follows of itself: off without a route, written with what it follows, and never in the way of the books."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.routed import routed
+from tests.toy import Stage, refuses, stage
+from tieout import flows
+from tieout.core import keys, ledger
+from tieout.core.documents import Ticket
+from tieout.core.keys import Key
+from tieout.core.routing import Route
+from tieout.core.verdicts import NeedsHuman
+from tieout.core.writes import Item
+from tieout.work import make, settle
+
+CUSTOMER = "cus_1"
+SUPPORT = Route("support", "zendesk", "acme", entity="US01")
+
+
+@pytest.fixture
+def on() -> Iterator[Stage]:
+    with stage() as made:
+        made.link(CUSTOMER)
+        yield made
+
+
+def invoice(on: Stage, number: int = 1) -> None:
+    fields = {"id": f"in_{number}", "customer": CUSTOMER, "number": f"INV-{number}"}
+    on.take(on.event("invoice.finalized", **fields) | {"id": f"evt_{number}"})
+
+
+def refused(on: Stage, times: int = 1) -> Item:
+    on.targets["netsuite"].trouble += [refuses(NeedsHuman("target_refused", said="no such item"))] * times
+    invoice(on)
+    on.settle()
+    return on.one("invoice")
+
+
+def retry(on: Stage, posting: Item) -> None:
+    wish = settle.Wish(posting["key"], "retry", "the item is there now")
+    settle.settle(on.world.ledger, wish, "anna", on.world.ports().now(), "t1")
+    on.probe(seconds=1)
+    on.settle()
+
+
+def test_without_a_route_a_refusal_makes_no_ticket_and_nothing_of_it_is_on_the_posting(on: Stage) -> None:
+    posting = refused(on)
+    assert posting["state"] == ledger.REFUSED
+    assert on.postings("ticket") == []
+    assert not {"support", "tickets", "then"} & set(posting)
+
+
+def test_a_refusal_makes_one_ticket_with_the_sentence_and_whose_it_is(on: Stage) -> None:
+    with routed(SUPPORT):
+        posting = refused(on)
+        ticket = on.one("ticket")
+        assert (ticket["state"], ticket["target"], ticket["action"]) == (ledger.POSTED, "zendesk:acme", "create")
+        assert ticket["lane"] == "ticket:stripe:acct_us:invoice.in_1.create.g0"
+        assert posting["tickets"] == 1
+        assert ticket["event"] == posting["event"]
+
+
+def test_the_ticket_says_what_happened_and_names_no_customer(on: Stage) -> None:
+    with routed(SUPPORT):
+        on.targets["netsuite"].trouble.append(refuses(NeedsHuman("target_refused", said="no such item")))
+        invoice(on)
+        on.post()
+        doc = make.unpack(on.one("ticket"))
+        assert isinstance(doc, Ticket)
+        assert doc.body
+        assert doc.subject == "Invoice INV-1 is not in the books"
+        assert "no such item" in doc.body
+        assert doc.state == "open"
+        assert (doc.about_kind, doc.about_id) == ("invoice", "in_1")
+
+
+def test_a_second_refusal_and_the_end_change_the_same_ticket_in_order(on: Stage) -> None:
+    with routed(SUPPORT):
+        posting = refused(on, times=2)
+        retry(on, posting)
+        assert on.one("invoice")["state"] == ledger.REFUSED
+        retry(on, on.one("invoice"))
+        assert on.one("invoice")["state"] == ledger.POSTED
+        assert on.targets["zendesk"].order == ["ticket.create", "ticket.update", "ticket.update"]
+        assert len({item["ref"] for item in on.postings("ticket")}) == 1, "one ticket"
+        assert {item["state"] for item in on.postings("ticket")} == {ledger.POSTED}
+
+
+def test_what_was_never_refused_tells_support_nothing(on: Stage) -> None:
+    with routed(SUPPORT):
+        invoice(on)
+        on.settle()
+        assert on.one("invoice")["state"] == ledger.POSTED
+        assert on.postings("ticket") == []
+
+
+def test_a_ticket_is_filed_under_the_customer_where_support_knows_it(on: Stage) -> None:
+    with routed(SUPPORT):
+        link = keys.link_item("customer", f"stripe:acct_us:{CUSTOMER}")
+        on.world.ledger.items[link]["at:zendesk:acme"] = "9001"
+        refused(on)
+        assert list(link) in on.one("ticket")["reads"]
+
+
+def test_support_that_is_down_holds_no_invoice_back(on: Stage) -> None:
+    with routed(SUPPORT):
+        on.targets["zendesk"].trouble += [refuses(NeedsHuman("target_forbidden"))] * 3
+        refused(on)
+        invoice(on, 2)
+        on.settle()
+        states = {item["source_id"]: item["state"] for item in on.postings("invoice")}
+        assert states == {"in_1": ledger.REFUSED, "in_2": ledger.POSTED}
+        assert on.one("ticket")["state"] == ledger.REFUSED
+
+
+def test_a_route_is_of_one_entity_only(on: Stage) -> None:
+    with routed(Route("support", "zendesk", "acme", entity="DE01")):
+        refused(on)
+        assert on.postings("ticket") == []
+
+
+def test_an_accepted_customer_is_followed_by_its_standing_at_support(on: Stage) -> None:
+    with routed(SUPPORT):
+        on.take(on.event("customer.created", id="cus_9") | {"id": "evt_c"})
+        on.settle()
+        (follower,) = [item for item in on.postings("customer") if item["step"] == "support"]
+        (first,) = [item for item in on.postings("customer") if item["step"] == "post"]
+        assert (follower["state"], follower["after"]) == (ledger.POSTED, first["key"])
+        assert follower["lane"] == "support-" + first["lane"]
+        link = on.world.ledger.items[keys.link_item("customer", "stripe:acct_us:cus_9")]
+        assert link["at:zendesk:acme"] == follower["remote"]
+
+
+def test_a_follower_is_written_with_the_acceptance_and_not_before(on: Stage) -> None:
+    with routed(SUPPORT):
+        on.targets["netsuite"].trouble.append(refuses(NeedsHuman("target_refused")))
+        on.take(on.event("customer.created", id="cus_9") | {"id": "evt_c"})
+        on.settle()
+        assert [item["step"] for item in on.postings("customer")] == ["post"]
+        retry(on, on.one("customer"))
+        assert sorted(item["step"] for item in on.postings("customer")) == ["post", "support"]
+
+
+def test_a_route_to_a_system_that_cannot_do_it_stops_the_event_and_not_the_booking(on: Stage) -> None:
+    with routed(SUPPORT):
+        on.targets["zendesk"].actions = {}
+        on.take(on.event("customer.created", id="cus_9") | {"id": "evt_c"})
+        event = on.world.ledger.items[Key("E#stripe:acct_us:evt_c")]
+        assert (event["state"], event["code"]) == (ledger.CASE, "target_refused")
+
+
+def test_every_step_that_follows_has_a_name_of_its_own_in_its_flow() -> None:
+    for flow in flows.FLOWS:
+        names = [step.name for step in (*flow.steps, *flow.then)]
+        assert len(names) == len(set(names)), flow.name
