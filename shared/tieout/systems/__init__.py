@@ -26,6 +26,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "businesscentral": ("target",),
     "quickbooks": ("target",),
     "zendesk": ("source", "target"),
+    "odoo": ("target",),
 }
 SOURCES = tuple(name for name, roles in SYSTEMS.items() if "source" in roles)
 READERS = tuple(name for name, roles in SYSTEMS.items() if "reader" in roles)

@@ -35,6 +35,11 @@ class Rig(ABC):
     def error(text: str) -> Any:
         """The body of a refusal that says ``text``, in the vendor's shape."""
 
+    @staticmethod
+    def reads(method: str, path: str) -> bool:
+        """Whether a call only looks."""
+        return method == "GET"
+
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.target: Target = systems.target(self.name)
