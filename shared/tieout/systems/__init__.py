@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SYSTEMS: dict[str, tuple[str, ...]] = {
     "stripe": ("source", "target"),
     "salesforce": ("source", "target"),
-    "chargebee": ("source",),
+    "chargebee": ("source", "target"),
     "zuora": ("source", "reader"),
     "hubspot": ("source",),
     "netsuite": ("target",),
