@@ -11,6 +11,7 @@ fail. Where to look::
     xero.py               contacts, documents, where filters                   (token in rotating.py)
     quickbooks.py         entities, sync tokens, queries                       (token in rotating.py)
     businesscentral.py    drafts and their posting, payment journals, entity tags
+    tryton.py             REST: drafts that are posted, numbers that follow dates
     zuora.py              token, object queries that may lag, callouts
     zendesk.py            tickets, organizations, signed event webhooks
     legacy.py             CSV batches on a file drop, acknowledged later

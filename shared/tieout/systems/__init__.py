@@ -27,6 +27,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "quickbooks": ("target",),
     "zendesk": ("source", "target"),
     "odoo": ("target",),
+    "tryton": ("target",),
 }
 SOURCES = tuple(name for name, roles in SYSTEMS.items() if "source" in roles)
 READERS = tuple(name for name, roles in SYSTEMS.items() if "reader" in roles)

@@ -42,6 +42,11 @@ class Rig(ABC):
         """Whether a call only looks."""
         return method == "GET"
 
+    @classmethod
+    def before(cls, path: str) -> bytes:
+        """What a call that only looks is answered where nothing of ours is there yet."""
+        return cls.nothing or b"{}"
+
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.target: Target = systems.target(self.name)

@@ -250,7 +250,7 @@ def test_once_a_write_was_taken_no_failure_behind_it_lets_it_be_sent_again(name:
             return Answer(204, {"location": "https://x/services/rest/record/v1/invoice/1"})
         if written:
             raise failure
-        return Answer(200, {}, case_of(name).nothing or b"{}")  # a look before the write finds nothing
+        return Answer(200, {}, case_of(name).before(path))  # a look before the write finds nothing
 
     for one in works(name):
         if one.action == "undo" and name == "stripe":
