@@ -122,17 +122,32 @@ class Tryton:
             headers = {**request.headers, **_company(wire)}
             shown, written = self._taken(wire.call(method, path, headers=headers, body=write_json(body))), True
         echo = _echo(shown, work)
-        if shape.posts and member(shown, "state") == "draft" and not difference(_echoed(work), work, echo):
-            path = f"{REST}/{shape.model}/{member(shown, 'id')}/post?{_fields(shape)}"
-            try:
-                answer = wire.call("POST", path, headers={"Content-Type": JSON, **_company(wire)}, body=b"{}")
-                echo = _echo(self._taken(answer), work)
-            except Verdict as lost:
-                # A refused post leaves a draft, which is in no book; only what nobody can tell is in doubt.
-                if isinstance(lost, NeedsHuman) or not written:
-                    raise
-                raise Uncertain("target_unclear", f"post: {lost}") from lost
-        return echo
+        if not shape.posts or member(shown, "state") != "draft" or difference(_echoed(work), work, echo):
+            return echo
+        if written and len(self._again(wire, work)) > 1:
+            # Somebody made one in the same moment. Who comes second sees both: never two in a book.
+            raise Uncertain("target_duplicate", f"several with {work.ref}")
+        path = f"{REST}/{shape.model}/{member(shown, 'id')}/post?{_fields(shape)}"
+        try:
+            answer = wire.call("POST", path, headers={"Content-Type": JSON, **_company(wire)}, body=b"{}")
+            return _echo(self._taken(answer), work)
+        except NeedsHuman:
+            # A refused post leaves a draft, which is in no book; unless it was refused because it is posted already.
+            rows = self._again(wire, work)
+            if len(rows) != 1 or rows[0].get("state") not in POSTED:
+                raise
+            return _echo(rows[0], work)
+        except Verdict as lost:
+            if not written:
+                raise
+            raise Uncertain("target_unclear", f"post: {lost}") from lost
+
+    def _again(self, wire: Wire, work: Work) -> list[Mapping[str, Any]]:
+        """What is there behind a write; a look that fails leaves it in doubt."""
+        try:
+            return self._query(wire, work)
+        except Verdict as lost:
+            raise Uncertain("target_unclear", f"looked again: {lost}") from lost
 
     def _completed(self, wire: Wire, body: dict[str, Any]) -> dict[str, Any]:
         """The body with the ids that Tryton derives; nothing was written yet where one is missing."""
