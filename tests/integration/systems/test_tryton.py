@@ -117,7 +117,7 @@ def test_a_line_that_drops_before_or_behind_either_write_leaves_a_state_that_fin
     ("fault", "verdict", "code"),
     [
         ("closed_period", NeedsHuman, "period_closed"),
-        ("concurrency_429", Uncertain, "target_down"),
+        ("concurrency_429", TryAgain, "target_busy"),
         ("rate_limit", TryAgain, "target_busy"),
         ("html_500", Uncertain, "target_unclear"),
         ("unavailable", Uncertain, "target_down"),

@@ -23,7 +23,7 @@ from tieout.core.classify import Answer, Row
 from tieout.core.exchange import JSON, Request, difference, judge, member, read_answer
 from tieout.core.money import Money
 from tieout.core.parse import write_json
-from tieout.core.verdicts import NeedsHuman, Uncertain, Verdict
+from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain, Verdict
 
 REST: Final = "/rest/model"
 
@@ -91,6 +91,8 @@ class Tryton:
         Row(400, NeedsHuman, "period_closed", says="you must create a fiscal year"),
         Row(400, Uncertain, "target_duplicate", says="must be unique"),
         Row(400, NeedsHuman, "target_forbidden", says="you are not allowed to access"),
+        # A number that another transaction is drawing (PostgreSQL): this one was rolled back.
+        Row(503, TryAgain, "target_busy", says="could not obtain lock"),
         Row(503, Uncertain, "target_down"),
     )
     batches = False
@@ -321,7 +323,7 @@ def error_text(answer: Answer) -> str:
     try:
         body = read_answer(answer)
     except Verdict:
-        return ""
+        return answer.body[:500].decode("utf-8", "replace")  # a page of its web server
     return f"{member(body, 'message') or ''} {member(body, 'description') or ''}".strip()[:500]
 
 

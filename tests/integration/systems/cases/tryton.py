@@ -25,10 +25,6 @@ class Case(ExampleRig):
         derived = ("party.address", "account.period", "country.country")
         return b'[{"id": 1}]' if any(model in path for model in derived) else b"[]"
 
-    def decisive(self, work: Work) -> str:
-        """A document is made by its post; a party by its creation."""
-        return r"POST .*/post$" if work.kind != "customer" else super().decisive(work)
-
     def parents(self, kind: str, action: str, mark: str) -> Mapping[str, Any]:
         """A party with its address."""
         if kind == "customer":
