@@ -37,5 +37,4 @@ def objects(mapping: str, source: str) -> Iterator[Mapping[str, Any]]:
     for flow in flows.FLOWS:
         if flow.reads == mapping:
             path = EVENTS / source / f"{flow.on.type}.json"
-            reads = systems.source(source).read(path.read_bytes())
-            yield from (read.object for read in reads if not read.thin)
+            yield from (read.object for read in systems.source(source).read(path.read_bytes()))

@@ -72,22 +72,6 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "event_conflict": Problem(
         "Event {event} came twice with different bodies.", "The source changed an event, or somebody forged one.",
         "Compare both bodies; the first stands.", ENGINEER, severity="critical"),
-    "source_gone": Problem(
-        "{target} does not show {what} any more.", "It was deleted or archived there before it was read.",
-        "Look for it at the source. It is asked for again by itself; what finance shall know must be issued anew.",
-        FINANCE, recovers=True),
-    "source_forbidden": Problem(
-        "{target} does not let us read {what}: {said}.", "A permission of the reading user is missing there.",
-        "Grant it; this goes on by itself.", ENGINEER, recovers=True),
-    "source_behind": Problem(
-        "{target} still shows an older state of {what} than its event tells of.", "What it shows lags behind.",
-        "None: it is asked again.", case=False, recovers=True, severity="info"),
-    "source_unreadable": Problem(
-        "{target} answers for {what} with something that is not it: {said}.", "Another API version, or a fault there.",
-        "Compare its answer with its documentation; this goes on by itself.", ENGINEER, recovers=True),
-    "source_late": Problem(
-        "{target} has not shown {what} since {since}: {said}.", "It is out of reach, behind or at its limit.",
-        "Look at the source; this goes on by itself.", ENGINEER, recovers=True, severity="warning"),
     "document_conflict": Problem(
         "{key} is already booked with other content.", "The same business key carries different money.",
         "Compare both documents; correct by credit and rebill.", FINANCE, severity="critical"),
@@ -170,6 +154,9 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "item_not_mapped": Problem(
         "Product {what} has no item in {target}.", "No row in the item table.", "Add the row; this goes on by itself.",
         FINANCE),
+    "account_not_mapped": Problem(
+        "Account {what} has no account in {target}.", "No row in the accounts table.",
+        "Add the row; this goes on by itself.", FINANCE),
     "table_change_unusable": Problem(
         "An approved change of {table} does not fit the running release: {what}.",
         "The release changed the table after the change was approved.",
@@ -256,6 +243,9 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "number_too_long": Problem(
         "Number {number} has more than the {most} characters that the target takes.",
         "The source's numbering is longer than the target's field.", "Shorten the numbering at the source.", FINANCE),
+    "text_too_long": Problem(
+        "{field} has {length} characters; the target takes {most}.", "A longer name or text than the target's field.",
+        "Shorten it at the source, or change the mapping.", REVENUE),
     "terms_unknown": Problem(
         "Payment terms {terms} are not understood.", "They are not of the form NET30.",
         "Correct the terms at the source.", REVENUE),

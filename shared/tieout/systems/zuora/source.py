@@ -34,9 +34,8 @@ class Zuora:
     ignored = frozenset({"InvoiceCreated", "PaymentDeclined", "SubscriptionCreated"})
     open: frozenset[str] = frozenset()
     rereads: Mapping[str, str] = {
-        "AccountCreated": "/object-query/accounts/{id}?expand[]=billTo",
-        "InvoicePosted": "/object-query/invoices/{id}?expand[]=account&expand[]=invoiceItems",
-        "CreditMemoPosted": "/object-query/credit-memos/{id}?expand[]=creditMemoItems",
+        "InvoicePosted": "/object-query/invoices/{id}?expand[]=account&expand[]=invoiceItems.taxationItems",
+        "CreditMemoPosted": "/object-query/credit-memos/{id}?expand[]=creditMemoItems.creditTaxationItems",
         "PaymentProcessed": "/object-query/payments/{id}?expand[]=paymentApplications",
     }
 
@@ -65,7 +64,6 @@ class Zuora:
                 object=event,
                 occurred=occurred.value,
                 object_version=int(occurred.value.timestamp() * 1000),
-                thin=type_ in self.rereads,
                 unknown=tuple(sorted(set(event) - KNOWN)),
             ),
         )
