@@ -49,7 +49,7 @@ check: check-code check-types check-imports check-template check-fresh check-met
 bench: .venv/.ready ## counts against the budgets: modules at INIT, AWS calls, package size, dollars per million
 	BENCH=1 $(BIN)/python -m pytest -p no:xdist -s tests/bench $(ARGS)
 
-rehearse: .venv/.ready .venv-rehearse/.ready ## our Tryton target against a real Tryton on this machine, both books to the cent
+rehearse: .venv/.ready .venv-rehearse/.ready ## signed events through the whole product into a real Tryton, both books to the cent
 	$(BIN)/python -m infra.rehearse
 
 generate: .venv/.ready ## writes what is derived: state machines, the derived blocks of template.yaml, docs

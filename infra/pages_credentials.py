@@ -16,6 +16,12 @@ def credential_page() -> Files:
         used.add(scheme.name)
         needs = ", ".join(code(field) for field in credentials.needs(auth)) or "nothing"
         targets.append((name, code(scheme.name), needs, scheme.lifetime, scheme.renewal))
+    readers = []
+    for name in systems.READERS:
+        auth = systems.reader(name).auth
+        scheme = credentials.SCHEMES[auth["scheme"]]
+        used.add(scheme.name)
+        readers.append((name, code(scheme.name), ", ".join(code(field) for field in credentials.needs(auth))))
     sources = []
     for name in systems.SOURCES:
         source = systems.source(name)
@@ -38,6 +44,8 @@ def credential_page() -> Files:
             ["## Targets", "", *grid(("System", "Scheme", "Fields", "Lives", "Renewed"), targets)],
             ["## Sources", "", "Each lists its active signing secrets or credentials; two may be active in a rotation.",
              "", *grid(("System", "Field", "Its sender"), sources)],
+            ["## Sources that are asked", "", "Beside what its sender shows, the secret holds what its reading needs.",
+             "", *grid(("System", "Scheme", "Fields"), readers)],
             ["## Schemes", "", *grid(("Scheme", "What it is", "By a system here"), schemes), "",
              "A rotating token is renewed by one process at a time (a lease in the ledger), and the new pair is stored",
              "at `.../<account>/token` before it is used."],

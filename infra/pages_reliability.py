@@ -11,7 +11,7 @@ from typing import Final
 from infra.pages import Files, cell, code, grid, page
 from tieout import systems
 from tieout.core import ledger
-from tieout.core.classify import COMMON, Row
+from tieout.core.classify import COMMON, READING, Row
 from tieout.core.gates import GATES
 from tieout.core.problems import PROBLEMS
 
@@ -80,6 +80,14 @@ def verdict_page() -> Files:
         for name in systems.TARGETS
         if (rows := systems.target(name).verdicts)
     ]
+    asked = [
+        [
+            f"## {name}, asked",
+            "",
+            *grid(HEADS, [_row(row) for row in systems.reader(name).verdicts if row not in READING]),
+        ]
+        for name in systems.READERS
+    ]
     return {
         "docs/verdicts.md": page(
             "Verdicts",
@@ -96,6 +104,11 @@ def verdict_page() -> Files:
              "| `Ignore` | none of our business; said in the log |"],
             ["## Common", "", *grid(HEADS, [_row(row) for row in COMMON])],
             *own,
+            ["## Reading", "",
+             "Where a source is only asked, nothing is ever in doubt: an event whose object cannot be read waits for",
+             "its source (or is a case, and is asked for all the same). These rows come before the common ones.",
+             "", *grid(HEADS, [_row(row) for row in READING])],
+            *asked,
         )
     }  # fmt: skip
 

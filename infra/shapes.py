@@ -37,4 +37,5 @@ def objects(mapping: str, source: str) -> Iterator[Mapping[str, Any]]:
     for flow in flows.FLOWS:
         if flow.reads == mapping:
             path = EVENTS / source / f"{flow.on.type}.json"
-            yield from (read.object for read in systems.source(source).read(path.read_bytes()))
+            reads = systems.source(source).read(path.read_bytes())
+            yield from (read.object for read in reads if not read.thin)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from tieout.contract import Target, Wire
+from tieout.contract import Called, Wire
 from tieout.core.keys import Key
 from tieout.core.writes import Check, Item, Refused, Write, apply, holds
 from tieout.work.ports import Ports, Send
@@ -133,7 +133,7 @@ class Secrets:
 class World:
     """Everything a verb touches, in memory, with a clock that only moves when told."""
 
-    def __init__(self, wire: Callable[[Target, str], Wire] | None = None) -> None:
+    def __init__(self, wire: Callable[[Called, str], Wire] | None = None) -> None:
         self.ledger = MemoryLedger()
         self.queues = Queue()
         self.vault = MemoryVault()
@@ -169,5 +169,5 @@ class World:
         self.time += timedelta(**span)
 
 
-def _no_wire(target: Target, account: str) -> Wire:
-    raise AssertionError(f"no call to {target.name}:{account} was expected")
+def _no_wire(system: Called, account: str) -> Wire:
+    raise AssertionError(f"no call to {system.name}:{account} was expected")

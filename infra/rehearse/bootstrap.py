@@ -1,6 +1,6 @@
-"""Two companies in an empty Tryton database: charts, a fiscal year each with January closed, an integration user's key.
+"""Two companies in an empty Tryton database: charts, taxes, a fiscal year each with two closed months, a key.
 
-Runs in Tryton's own environment (its licence keeps it out of ours): ``bootstrap.py CONFIG YEAR OUT``.
+Runs in Tryton's own environment (its licence keeps it out of ours): ``bootstrap.py CONFIG DATABASE YEAR OUT``.
 """
 
 from __future__ import annotations
@@ -8,12 +8,19 @@ from __future__ import annotations
 import datetime
 import json
 import sys
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from proteus import Model, Wizard, config  # type: ignore[import-not-found]
 
-COMPANIES = (("US01", "USD", "US Dollar"), ("UK01", "GBP", "Pound"))
+COMPANIES = (("US01", "USD", "US Dollar", "0.08875"), ("UK01", "GBP", "Pound", "0.20"))
+COUNTRIES = (("US", "United States"), ("GB", "United Kingdom"))
+#: January, which our own calendar holds closed too, and December, of which only Tryton knows.
+CLOSED = (0, 11)
+#: Sales tax in the universal chart.
+TAX_ACCOUNT = "6.3.6"
+CASH_ACCOUNT = "1.1.1"
 
 
 def named(model: str, **wanted: Any) -> Any:
@@ -21,8 +28,8 @@ def named(model: str, **wanted: Any) -> Any:
     return Model.get(model).find([(name, "=", value) for name, value in wanted.items()], limit=1)[0]
 
 
-def company(name: str, code: str, currency_name: str, year: int) -> dict[str, Any]:
-    """A company with its chart, its year and its closed January; the ids that a payload needs."""
+def company(name: str, code: str, currency_name: str, rate: str, year: int) -> dict[str, Any]:
+    """A company with its chart, its taxes, its year and its closed months; the ids that a payload needs."""
     currency = Model.get("currency.currency")(name=currency_name, code=code, symbol=code, numeric_code="")
     currency.save()
     party = Model.get("party.party")(name=name)
@@ -51,9 +58,18 @@ def company(name: str, code: str, currency_name: str, year: int) -> dict[str, An
         return accounts.find([("company", "=", made.id), (f"type.{kind}", "=", True), ("closed", "=", False)])[0]
 
     receivable, payable, revenue = account("receivable"), account("payable"), account("revenue")
-    cash = accounts.find([("company", "=", made.id), ("type.assets", "=", True), ("reconcile", "=", False)])[0]
+    cash = named("account.account", company=made.id, code=CASH_ACCOUNT)
+    tax_account = named("account.account", company=made.id, code=TAX_ACCOUNT)
     chart.form.account_receivable, chart.form.account_payable = receivable, payable
     chart.execute("create_properties")
+
+    def tax(label: str, at: str) -> int:
+        made_tax = Model.get("account.tax")(name=label, description=label, type="percentage", rate=Decimal(at))
+        made_tax.company, made_tax.invoice_account, made_tax.credit_note_account = made, tax_account, tax_account
+        made_tax.save()
+        return int(made_tax.id)
+
+    taxes = {"sales": tax(f"{name} sales tax", rate), "exempt": tax(f"{name} exempt", "0")}
     sequences = Model.get("ir.sequence.strict")
 
     def sequence(kind: str, prefix: str) -> Any:
@@ -71,7 +87,8 @@ def company(name: str, code: str, currency_name: str, year: int) -> dict[str, An
     book.save()
     book.click("create_period")
     periods = Model.get("account.period").find([("company", "=", made.id)], order=[("start_date", "ASC")])
-    periods[0].click("close")
+    for month in CLOSED:
+        periods[month].click("close")
     return {
         "company": made.id,
         "code": code,
@@ -79,20 +96,19 @@ def company(name: str, code: str, currency_name: str, year: int) -> dict[str, An
         "receivable": receivable.id,
         "revenue": revenue.id,
         "cash": cash.id,
+        "tax": tax_account.id,
+        "taxes": taxes,
         "revenue_journal": named("account.journal", type="revenue").id,
         "cash_journal": named("account.journal", type="cash").id,
-        "periods": [period.id for period in periods],
     }
 
 
-def main(settings: str, year: int, out: Path) -> None:
-    """Fill the database named ``erp`` and write what a rehearsal needs to know to ``out``."""
-    config.set_trytond("sqlite:///erp", config_file=settings)
-    made = {name: company(name, code, word, year) for name, code, word in COMPANIES}
-    # Tryton asks a person about a due date in the past; documents of last year need a term that ends after today.
-    term = Model.get("account.invoice.payment_term")(name="In three years")
-    term.lines.new(type="remainder").relativedeltas.new(days=1095)
-    term.save()
+def main(settings: str, database: str, year: int, out: Path) -> None:
+    """Fill the database and write what a rehearsal needs to know to ``out``."""
+    config.set_trytond(database, config_file=settings)
+    for code, name in COUNTRIES:
+        Model.get("country.country")(code=code, name=name).save()
+    made = {one[0]: company(*one, year=year) for one in COMPANIES}
     user = Model.get("res.user")(1)
     # By default a user writes in the current company alone, whatever company the call's context names.
     user.company_filter = "all"
@@ -100,8 +116,8 @@ def main(settings: str, year: int, out: Path) -> None:
     application = Model.get("res.user.application")(application="rest", user=user)
     application.save()
     key = Model.get("res.user.application")(application.id).key
-    out.write_text(json.dumps({"key": key, "payment_term": term.id, "companies": made}), "utf-8")
+    out.write_text(json.dumps({"key": key, "companies": made}), "utf-8")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]))

@@ -1,4 +1,4 @@
-"""Tryton as a process of its own, from an empty SQLite file to a listening server that can be killed and started."""
+"""Tryton as a process of its own, from an empty database to a listening server that can be killed and started."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 BIN = Path(".venv-rehearse/bin")
 SETTINGS = """[database]
-uri = sqlite://
+uri = {uri}
 path = {folder}
 [web]
 listen = 127.0.0.1:{port}
@@ -21,15 +21,33 @@ root = {folder}/web
 """
 
 
-class Server:
-    """One Tryton server on loopback, in a folder of its own."""
+def free_port() -> int:
+    """A port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
-    def __init__(self, folder: Path, bin_folder: Path = BIN) -> None:
-        self.folder = folder
+
+def await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a process takes connections (a minute at most); ``RuntimeError`` with its log where it does not."""
+    for _ in range(600):
+        if process.poll() is not None:
+            raise RuntimeError(log.read_text("utf-8", "replace")[-2000:])
+        try:
+            socket.create_connection(("127.0.0.1", port), 0.2).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"nobody answers at port {port}")
+
+
+class Server:
+    """One Tryton server on loopback, in a folder of its own. ``uri`` names the engine: SQLite, or a cluster."""
+
+    def __init__(self, folder: Path, uri: str = "sqlite://", bin_folder: Path = BIN) -> None:
+        self.folder, self.uri = folder, uri
         self.bin = bin_folder.absolute()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self.settings = folder / "trytond.conf"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -39,10 +57,11 @@ class Server:
         return f"http://127.0.0.1:{self.port}/erp"
 
     def create(self, year: int) -> Mapping[str, Any]:
-        """Make the database, with two companies whose January of ``year`` is closed; the ids a payload needs."""
+        """Make the database, with two companies that have closed months of ``year``; the ids a payload needs."""
         (self.folder / "web").mkdir()
-        (self.folder / "erp.sqlite").touch()  # Tryton fills a file, it does not make one
-        self.settings.write_text(SETTINGS.format(folder=self.folder, port=self.port), "utf-8")
+        if self.uri == "sqlite://":
+            (self.folder / "erp.sqlite").touch()  # Tryton fills a file, it does not make one
+        self.settings.write_text(SETTINGS.format(folder=self.folder, port=self.port, uri=self.uri), "utf-8")
         word = self.folder / "password"
         word.write_text("local-only-admin-1\n", "utf-8")
         self._run(
@@ -52,7 +71,8 @@ class Server:
         )  # fmt: skip
         out = self.folder / "erp.json"
         script = Path(__file__).parent / "bootstrap.py"
-        self._run("python", str(script), str(self.settings), str(year), str(out))
+        database = "sqlite:///erp" if self.uri == "sqlite://" else f"{self.uri}/erp"
+        self._run("python", str(script), str(self.settings), database, str(year), str(out))
         made: Mapping[str, Any] = json.loads(out.read_bytes())
         return made
 
@@ -66,21 +86,13 @@ class Server:
             raise RuntimeError(f"{command} ended with {done.returncode}:\n{said}")
 
     def start(self) -> None:
-        """Start it and wait until it takes connections (a minute at most)."""
-        log = (self.folder / "server.log").open("ab")
-        self.process = subprocess.Popen(
-            [self.bin / "trytond", "-c", str(self.settings), "-d", "erp"], stdout=log, stderr=log
-        )
-        log.close()
-        for _ in range(600):
-            if self.process.poll() is not None:
-                raise RuntimeError((self.folder / "server.log").read_text("utf-8", "replace")[-2000:])
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 0.2).close()
-                return
-            except OSError:
-                time.sleep(0.1)
-        raise RuntimeError("Tryton does not answer")
+        """Start it and wait until it takes connections."""
+        log = self.folder / "server.log"
+        with log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [self.bin / "trytond", "-c", str(self.settings), "-d", "erp"], stdout=out, stderr=out
+            )
+        await_port(self.port, self.process, log)
 
     def kill(self) -> None:
         """SIGKILL: what a power cut is."""

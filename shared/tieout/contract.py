@@ -67,7 +67,9 @@ class Read:
     left out of the event's fingerprint (delivery counters and the like). ``entity`` is the selling entity where the
     event itself names it; else the source account's row decides. ``alone`` is this event's own part of a body that
     holds several, so that a redelivery in other company is known again; ``None`` where the body is the event.
-    ``sequence`` is its place where the source numbers its events, so that one that never comes is missed.
+    ``sequence`` is its place where the source numbers its events, so that one that never comes is missed. ``thin`` says
+    that ``object`` is not the whole of it, which must be read again before it can make a document. ``api`` is the
+    vendor's API version in which the object is written, where the event says it.
     """
 
     event_id: str
@@ -81,6 +83,8 @@ class Read:
     unknown: Sequence[str] = ()
     alone: Mapping[str, Any] | None = None
     sequence: Numbered | None = None
+    thin: bool = False
+    api: str | None = None
 
 
 class Source(Protocol):
@@ -226,7 +230,7 @@ class Found:
 
 
 class Wire(Protocol):
-    """The authenticated transport of one target account, built from the target's ``auth`` declaration.
+    """The authenticated transport of one account, built from its system's ``auth`` declaration.
 
     Raises ``TryAgain('target_unreachable')`` where no first byte left us and ``Uncertain('target_lost')`` where an
     answer did not come. A path is appended to the account's base URL.
@@ -248,6 +252,36 @@ class Wire(Protocol):
 
     def get(self, name: str) -> bytes | None:
         """File targets: the content of a file; ``None`` where there is none."""
+
+
+class Called(Protocol):
+    """An outside system as its transport sees it: a target, or a source that is asked."""
+
+    name: str
+    auth: Mapping[str, str]
+    quiet: Quiet
+
+
+class Reader(Protocol):
+    """A source that can be asked as well: for the whole of an object that its event only names or cuts.
+
+    Asking writes nothing, so whatever goes wrong is asked again. The account's budget is the one of all who call it.
+    """
+
+    name: str
+    #: Auth as data, as of a target.
+    auth: Mapping[str, str]
+    #: Of which only ``client_timeout`` and ``clock_skew`` mean something here: nothing is ever in doubt.
+    quiet: Quiet
+    budget: Budget
+    #: Its amendments to the verdict table of reading (`core.classify.READING`).
+    verdicts: Sequence[Row]
+
+    def again(self, wire: Wire, read: Read) -> Read:
+        """``read`` with the whole object in place of what the event showed. Raises a verdict.
+
+        ``TryAgain('source_behind')`` where the source still shows an older state than the event tells of.
+        """
 
 
 class Target(Protocol):

@@ -116,7 +116,7 @@ MUTANTS: Final[Sequence[Mutant]] = (
     _m("the posting's key holds the event", (K, "who = identity(doc)\n    version", 'who = identity(doc) + ("." + keys.part(origin.event) if doc.kind == "invoice" else "")\n    version')),
     _m("the reference leaves out the action", (K, "system.reference.of(key if offered.once else", "system.reference.of(who if offered.once else")),
     _m("the event is written before its postings", (IN, "            ports.ledger.write(writes)\n        except Refused as refusal:", "            ports.ledger.write(writes[:1])\n            ports.ledger.write(writes[1:] or writes[:0] or [__import__('tieout.core.writes', fromlist=['Check']).Check(key, {})])\n        except Refused as refusal:")),
-    _m("a failed delivery is acknowledged", (IN, "            failed.append(arrival.message.id)\n    ports.queues.send", "            pass\n    ports.queues.send")),
+    _m("a failed delivery is acknowledged", (IN, "            failed.append(arrival.message.id)\n    failed += _number", "            pass\n    failed += _number")),
     _m("the generation counts what was made", (S, 'generation = run["run"] - 1\n', 'generation = run["run"] - 1 + len(run.get("done", []))\n')),
     # --- money, history, status
     _m("float money", (K, '"total": amount.minor}', '"total": amount.minor / 1}')),

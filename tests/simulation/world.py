@@ -17,7 +17,7 @@ from tests.simulation.model import BusPort, LedgerPort, Queue, QueuesPort, Table
 from tests.simulation.people import People
 from tests.simulation.targets import Book, DropBook, DropWire, SimTarget, SimWire
 from tieout import systems
-from tieout.contract import Budget, Finds, Target, Wire
+from tieout.contract import Budget, Called, Finds, Wire
 from tieout.core import keys, ledger
 from tieout.core.keys import Key
 from tieout.work import intake, post, probe, steps, windows
@@ -157,11 +157,11 @@ class World:
         def log(what: str, /, **facts: object) -> None:
             self.said.append(f"{what} {facts}")
 
-        def wire(target: Target, account: str) -> Wire:
-            if target.name == "legacy":
+        def wire(system: Called, account: str) -> Wire:
+            if system.name == "legacy":
                 return DropWire(hub, worker, self.drop, account)
-            assert isinstance(target, SimTarget)
-            return SimWire(hub, worker, target, account)
+            assert isinstance(system, SimTarget)
+            return SimWire(hub, worker, system, account)
 
         return Ports(
             ledger=LedgerPort(self.table, worker),

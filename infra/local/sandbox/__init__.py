@@ -12,6 +12,8 @@ fail. Where to look::
     quickbooks.py         entities, sync tokens, queries                       (token in rotating.py)
     sap.py                sessions and CSRF tokens, partners, orders, journal entries over SOAP
     businesscentral.py    drafts and their posting, payment journals, entity tags
+    tryton.py             REST: drafts that are posted, numbers that follow dates
+    zuora.py              token, object queries that may lag, callouts
     zendesk.py            tickets, organizations, signed event webhooks
     legacy.py             CSV batches on a file drop, acknowledged later
     faults.py             the ways to misbehave, one table

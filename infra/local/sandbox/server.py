@@ -209,8 +209,9 @@ class Sandboxes:
         headers = {k[5:].replace("_", "-").lower(): str(v) for k, v in environ.items() if k.startswith("HTTP_")}
         headers["content-type"] = str(environ.get("CONTENT_TYPE", ""))
         whole = Request(
-            str(environ["REQUEST_METHOD"]), raw, dict(parse_qsl(query, keep_blank_values=True)), headers, body
-        )
+            str(environ["REQUEST_METHOD"]), raw, dict(parse_qsl(query, keep_blank_values=True)), headers, body,
+            raw_query=query,
+        )  # fmt: skip
         system = next((one for one in self.systems if raw.startswith(one.prefix + "/")), None)
         if system is None:
             return self._administer(whole)

@@ -78,6 +78,7 @@ class Request:
     headers: Mapping[str, str]  # names in lower case
     body: bytes
     base_url: str = ""
+    raw_query: str = ""  # as it was sent: a parameter may be said more than once
     pause: Callable[[], None] = field(default=lambda: None, compare=False)
 
     @property

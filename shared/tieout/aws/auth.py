@@ -256,6 +256,8 @@ def credentials(
             return Fixed({auth["header"]: given(auth["field"])})
         case "basic":
             return Fixed(_basic(given(auth["user"]) + auth.get("user_suffix", ""), given(auth["password"])))
+        case "basic_key":
+            return Fixed(_basic(given(auth["user"]), ""))
         case "oauth1":
             return OAuth1(given("consumer_key"), given("consumer_secret"), given("token_id"), given("token_secret"),
                           given("realm"), now)  # fmt: skip

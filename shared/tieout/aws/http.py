@@ -19,7 +19,7 @@ import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tieout.aws.auth import Call, Credentials, TokenStore, credentials, plain_http_only_on_loopback
-from tieout.contract import Target, Wire
+from tieout.contract import Called, Wire
 from tieout.core.classify import Answer
 from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain
 from tieout.work.ports import Unavailable
@@ -57,7 +57,7 @@ class HttpWire:
 
     def __init__(
         self,
-        target: Target,
+        system: Called,
         account: str,
         secret: Callable[[], Mapping[str, Any]],
         now: Callable[[], datetime],
@@ -65,7 +65,7 @@ class HttpWire:
         tokens: TokenStore | None = None,
     ) -> None:
         self.account = account
-        self._target = target
+        self._system = system
         self._secret = secret
         self._now = now
         self._http = http
@@ -74,7 +74,7 @@ class HttpWire:
         self._credentials: Credentials | None = None
 
     def __repr__(self) -> str:
-        return f"HttpWire({self._target.name}:{self.account})"
+        return f"HttpWire({self._system.name}:{self.account})"
 
     @property
     def settings(self) -> Mapping[str, str]:
@@ -104,7 +104,7 @@ class HttpWire:
 
     def _auth(self, secret: Mapping[str, Any]) -> Credentials:
         if self._credentials is None or secret != self._seen:
-            self._credentials = credentials(self._target.auth, secret, self._post_form, self._now, self._tokens)
+            self._credentials = credentials(self._system.auth, secret, self._post_form, self._now, self._tokens)
             self._seen = secret
         return self._credentials
 
@@ -120,7 +120,7 @@ class HttpWire:
             return answer.status, None
 
     def _once(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
-        limit = float(self._target.quiet.client_timeout)
+        limit = float(self._system.quiet.client_timeout)
         deadline = time.monotonic() + limit
         timeout = httpx.Timeout(limit, connect=min(CONNECT_TIMEOUT, limit), pool=min(CONNECT_TIMEOUT, limit))
         try:
@@ -136,11 +136,11 @@ class HttpWire:
 
     def put_once(self, name: str, body: bytes) -> bool:
         """No file target."""
-        raise NotImplementedError(f"{self._target.name} takes no files")
+        raise NotImplementedError(f"{self._system.name} takes no files")
 
     def get(self, name: str) -> bytes | None:
         """No file target."""
-        raise NotImplementedError(f"{self._target.name} takes no files")
+        raise NotImplementedError(f"{self._system.name} takes no files")
 
 
 def _bounded(response: httpx.Response, deadline: float) -> tuple[bytes, bool]:
@@ -208,11 +208,11 @@ class DropWire:
 
 
 def http_wire(
-    target: Target, account: str, secret: Callable[[], Mapping[str, Any]], now: Callable[[], datetime],
+    system: Called, account: str, secret: Callable[[], Mapping[str, Any]], now: Callable[[], datetime],
     tokens: TokenStore | None = None,
 ) -> Wire:  # fmt: skip
     """The transport of an account that speaks HTTP; ``tokens`` keeps what a rotating scheme renews."""
-    return HttpWire(target, account, secret, now, tokens=tokens)
+    return HttpWire(system, account, secret, now, tokens=tokens)
 
 
 def drop_wire(account: str, drop: Drop) -> Wire:

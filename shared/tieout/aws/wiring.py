@@ -22,7 +22,7 @@ from tieout import systems
 from tieout.aws import clock, settings
 from tieout.aws.ledger import DynamoLedger
 from tieout.aws.services import EventBus, S3Drop, S3Vault, SecretsManager, SqsQueues, StepFunctions
-from tieout.contract import Delivery, Response, Target, Wire
+from tieout.contract import Called, Delivery, Response, Wire
 from tieout.core.credentials import SCHEMES
 from tieout.core.verdicts import NeedsHuman
 from tieout.work.ports import Message, Ports
@@ -76,7 +76,7 @@ class Environment:
         self.vault = S3Vault(_Lazy("s3"), self.settings.vault_bucket)
         self.machines = StepFunctions(_Lazy("stepfunctions"), self.settings.machines)
         self.bus = EventBus(_Lazy("events"), self.settings.bus_name, log)
-        self.wires: dict[tuple[str, str], Wire] = {}
+        self.wires: dict[tuple[int, str], Wire] = {}
         self._quiet = False
         self._tables: Callable[[], Tables] | None = None
 
@@ -88,19 +88,20 @@ class Environment:
             self._tables = Served(self.ledger, clock.now)
         return self._tables()
 
-    def wire(self, target: Target, account: str) -> Wire:
-        """The authenticated transport of one target account; ``NeedsHuman`` where it has no credentials."""
-        key = (target.name, account)
+    def wire(self, system: Called, account: str) -> Wire:
+        """The authenticated transport of one account; ``NeedsHuman`` where it has no credentials."""
+        key = (id(system), account)  # a system that reads and writes may have an authentication for each
         if key not in self.wires:
             from tieout.aws.http import drop_wire, http_wire
 
-            if target.batches:
-                prefix = f"{target.name}/{account}/"
+            scheme = SCHEMES[system.auth["scheme"]]
+            if scheme.name == "drop":
+                prefix = f"{system.name}/{account}/"
                 self.wires[key] = drop_wire(account, S3Drop(_Lazy("s3"), self.settings.drop_bucket, prefix))
             else:
-                tokens = self._tokens_of(target.name, account) if SCHEMES[target.auth["scheme"]].rotates else None
-                secret = partial(self._secret, target.name, account)
-                self.wires[key] = http_wire(target, account, secret, clock.now, tokens)
+                tokens = self._tokens_of(system.name, account) if scheme.rotates else None
+                secret = partial(self._secret, system.name, account)
+                self.wires[key] = http_wire(system, account, secret, clock.now, tokens)
         return self.wires[key]
 
     def _tokens_of(self, system: str, account: str) -> TokenStore:

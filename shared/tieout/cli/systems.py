@@ -86,7 +86,23 @@ def whole(name: str) -> dict[str, Any]:
         found |= _target(name)
     if "source" in roles:
         found |= _source(name)
+    if "reader" in roles:
+        found |= _reader(name)
     return found
+
+
+def _reader(name: str) -> dict[str, Any]:
+    reader = systems.reader(name)
+    return {
+        "asked_with": reader.auth["scheme"],
+        "asking_needs": list(credentials.needs(reader.auth)),
+        "asked_at_once": reader.budget.concurrency,
+        "answers_to_asking": [
+            {"status": str(row.status) if row.status > 9 else f"{row.status}xx", "says": row.says,
+             "verdict": row.verdict.__name__, "code": row.code}
+            for row in reader.verdicts
+        ],
+    }  # fmt: skip
 
 
 def _target(name: str) -> dict[str, Any]:

@@ -53,6 +53,12 @@ COMMON: tuple[Row, ...] = (
     Row(429, TryAgain, "target_busy", retry_after=True),
     Row(4, NeedsHuman, "target_refused"),
 )
+#: What holds where an object is read and nothing is written: a system's own rows come first, then these, then the rest.
+READING: tuple[Row, ...] = (
+    Row(403, NeedsHuman, "source_forbidden"),
+    Row(404, NeedsHuman, "source_gone"),
+    Row(410, NeedsHuman, "source_gone"),
+)
 RETRY_AFTER_MOST = 900
 
 
@@ -87,4 +93,4 @@ def _retry_after(answer: Answer) -> int | None:
     return max(0, min((until - said) // timedelta(seconds=1), RETRY_AFTER_MOST))
 
 
-__all__ = ["COMMON", "Answer", "NotYet", "Row", "classify"]
+__all__ = ["COMMON", "READING", "Answer", "NotYet", "Row", "classify"]

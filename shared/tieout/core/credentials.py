@@ -36,6 +36,8 @@ SCHEMES: Final[Mapping[str, Scheme]] = {
                "a person puts a newer key into the secret; it is used at the next call"),
         Scheme("basic", "User and password, or account and licence key.", ("{user}", "{password}"), _NEVER,
                "a person puts a newer password into the secret; it is used at the next call"),
+        Scheme("basic_key", "A long-lived key as the user of Basic authentication, without a password.", ("{user}",),
+               _NEVER, "a person puts a newer key into the secret; it is used at the next call"),
         Scheme("oauth1", "OAuth 1.0a with a token of its own, HMAC-SHA256 over each request (RFC 5849).",
                ("consumer_key", "consumer_secret", "token_id", "token_secret", "realm"), _NEVER,
                "a person makes a new token"),

@@ -72,6 +72,22 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "event_conflict": Problem(
         "Event {event} came twice with different bodies.", "The source changed an event, or somebody forged one.",
         "Compare both bodies; the first stands.", ENGINEER, severity="critical"),
+    "source_gone": Problem(
+        "{target} does not show {what} any more.", "It was deleted or archived there before it was read.",
+        "Look for it at the source. It is asked for again by itself; what finance shall know must be issued anew.",
+        FINANCE, recovers=True),
+    "source_forbidden": Problem(
+        "{target} does not let us read {what}: {said}.", "A permission of the reading user is missing there.",
+        "Grant it; this goes on by itself.", ENGINEER, recovers=True),
+    "source_behind": Problem(
+        "{target} still shows an older state of {what} than its event tells of.", "What it shows lags behind.",
+        "None: it is asked again.", case=False, recovers=True, severity="info"),
+    "source_unreadable": Problem(
+        "{target} answers for {what} with something that is not it: {said}.", "Another API version, or a fault there.",
+        "Compare its answer with its documentation; this goes on by itself.", ENGINEER, recovers=True),
+    "source_late": Problem(
+        "{target} has not shown {what} since {since}: {said}.", "It is out of reach, behind or at its limit.",
+        "Look at the source; this goes on by itself.", ENGINEER, recovers=True, severity="warning"),
     "document_conflict": Problem(
         "{key} is already booked with other content.", "The same business key carries different money.",
         "Compare both documents; correct by credit and rebill.", FINANCE, severity="critical"),

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from tieout.contract import Source, Target
+    from tieout.contract import Reader, Source, Target
 
-#: Every system, in the order in which pages show them: name, and whether it is a source, a target or both.
+#: Every system, in the order in which pages show them: name, and what it is to us. A source tells us things, a reader
+#: can be asked as well, a target is written to.
 SYSTEMS: dict[str, tuple[str, ...]] = {
     "stripe": ("source", "target"),
     "salesforce": ("source", "target"),
-    "chargebee": ("source",),
-    "zuora": ("source",),
+    "chargebee": ("source", "target"),
+    "zuora": ("source", "reader"),
     "hubspot": ("source",),
     "netsuite": ("target",),
     "legacy": ("target",),
@@ -25,9 +26,12 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "businesscentral": ("target",),
     "quickbooks": ("target",),
     "zendesk": ("source", "target"),
+    "odoo": ("target",),
+    "tryton": ("target",),
     "sap": ("target",),
 }
 SOURCES = tuple(name for name, roles in SYSTEMS.items() if "source" in roles)
+READERS = tuple(name for name, roles in SYSTEMS.items() if "reader" in roles)
 TARGETS = tuple(name for name, roles in SYSTEMS.items() if "target" in roles)
 
 
@@ -44,6 +48,14 @@ def shapes(name: str) -> Mapping[str, frozenset[str]]:
     """What the objects of a source are known to look like (`core.drift`), by the mapping that reads them."""
     stored: dict[str, list[str]] = json.loads((Path(__file__).parent / name / "shapes.json").read_bytes())
     return {mapping: frozenset(paths) for mapping, paths in stored.items()}
+
+
+@cache
+def reader(name: str) -> Reader:
+    """How the source called ``name`` is asked; ``KeyError`` if it is not. Imports its ``reader`` module only."""
+    if name not in READERS:
+        raise KeyError(name)
+    return cast("Reader", import_module(f"tieout.systems.{name}.reader").READER)
 
 
 @cache

@@ -537,9 +537,7 @@ def said_of(line: Mapping[str, Any], item: Item, *, last: bool) -> str:
         return entry.say(facts_of(item)) if last and item.get("code") == code else f"{entry.cause} ({code})"
     where = f" as {note['remote']}" if note.get("remote") else ""
     words: dict[str, Callable[[], str]] = {
-        ledger.NEW: lambda: (
-            "Proven absent at the target; goes out again" if note.get("found") else _new_words(line, target)
-        ),
+        ledger.NEW: lambda: _new_words(line, target),
         ledger.SENDING: lambda: f"Claimed and recorded; the call to {target} starts",
         ledger.DELIVERED: lambda: f"Delivered to {target}; its acknowledgement is awaited",
         ledger.POSTED: lambda: (
@@ -554,8 +552,11 @@ def said_of(line: Mapping[str, Any], item: Item, *, last: bool) -> str:
 def _new_words(line: Mapping[str, Any], target: str) -> str:
     if not line.get("from"):
         return f"Made and pinned to {target}" if target else "Begun"
-    if line.get("note", {}).get("found"):
-        return f"Proven absent at {target}: goes out again"
+    match line.get("note", {}).get("found"):
+        case "absent":
+            return f"Proven absent at {target}: goes out again"
+        case "partial":
+            return f"Found in part at {target}: goes on there"
     return "Released: goes out again"
 
 

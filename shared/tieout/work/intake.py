@@ -12,8 +12,8 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from tieout import flows, systems
 from tieout.contract import Numbered, Read
@@ -27,6 +27,9 @@ from tieout.core.writes import Change, Item, Put, Refused, Write
 from tieout.work import followers, make, render, sequences
 from tieout.work.book import CASE_AGAIN
 from tieout.work.ports import Message, Ports, Send
+
+if TYPE_CHECKING:  # most events carry their object, and load nothing of this
+    from tieout.work.reread import Found
 
 TRIES: Final = 6
 #: How soon a flow run whose start was lost is started again.
@@ -44,6 +47,8 @@ class Arrival:
     received: str
     body: bytes
     vault: str = ""
+    #: What its body says, once it was read: its events, or what stood in the way.
+    reads: Sequence[Read] | Exception = ()
 
 
 @dataclass
@@ -55,6 +60,8 @@ class Batch:
     starts: list[Item] = field(default_factory=list)
     #: Events taken in that their source numbers, by source, account and stream, each with its message.
     numbered: dict[tuple[str, str, str], list[tuple[str, Numbered]]] = field(default_factory=dict)
+    #: What was read again for thin events, or why it could not be.
+    whole: Found = field(default_factory=dict)
 
 
 def intake(messages: Sequence[Message], ports: Ports) -> list[str]:
@@ -70,6 +77,9 @@ def intake(messages: Sequence[Message], ports: Ports) -> list[str]:
             failed.append(message.id)
     _keep(arrivals, ports)
     for arrival in arrivals:
+        arrival.reads = _read(arrival)
+    _read_again(arrivals, batch)
+    for arrival in arrivals:
         try:
             take(arrival, batch)
         except Exception as error:
@@ -77,9 +87,7 @@ def intake(messages: Sequence[Message], ports: Ports) -> list[str]:
             ports.log("intake_failed", delivery=arrival.delivery, error=type(error).__name__)
             failed.append(arrival.message.id)
     failed += _number(batch)
-    ports.queues.send(list({send.posting: send for send in batch.sends}.values()))
-    for run in batch.starts:
-        start(run, ports)
+    send_and_start(batch)
     return failed
 
 
@@ -93,6 +101,13 @@ def _number(batch: Batch) -> list[str]:
             batch.ports.log("not_numbered", source=source, account=account, error=type(error).__name__)
             failed += dict.fromkeys(message for message, _ in come)
     return failed
+
+
+def send_and_start(batch: Batch) -> None:
+    """Send what was made, start what was begun: each would be found by its due time as well."""
+    batch.ports.queues.send(list({send.posting: send for send in batch.sends}.values()))
+    for run in batch.starts:
+        start(run, batch.ports)
 
 
 def _open(message: Message, ports: Ports) -> Arrival:
@@ -122,18 +137,47 @@ def _keep(arrivals: Sequence[Arrival], ports: Ports) -> None:
 # --- one delivery ------------------------------------------------------------------------------------------------
 def take(arrival: Arrival, batch: Batch) -> None:
     """Book every event of one delivery; a delivery that cannot be read is one case."""
-    try:
-        reads = systems.source(arrival.source).read(arrival.body)
-    except Verdict as verdict:
+    if isinstance(arrival.reads, Exception):
+        if not isinstance(arrival.reads, Verdict):
+            raise arrival.reads
         unread = f"delivery.{arrival.delivery}"
-        record(arrival, batch, Taken(unread, "", "", hashlib.sha256(arrival.body).hexdigest(), ledger.CASE, verdict))
+        fingerprint = hashlib.sha256(arrival.body).hexdigest()
+        record(arrival, batch, Taken(unread, "", "", fingerprint, ledger.CASE, arrival.reads))
         return
-    for read in reads:
+    for read in arrival.reads:
         record(arrival, batch, understand(arrival, read, batch))
-    for read in reads:
+    for read in arrival.reads:
         if read.sequence:
             series = (arrival.source, arrival.account, read.sequence.stream)
             batch.numbered.setdefault(series, []).append((arrival.message.id, read.sequence))
+
+
+def _read(arrival: Arrival) -> Sequence[Read] | Exception:
+    try:
+        return systems.source(arrival.source).read(arrival.body)
+    except Exception as error:  # booked, or raised again, where the delivery's turn comes
+        return error
+
+
+def _read_again(arrivals: Sequence[Arrival], batch: Batch) -> None:
+    """Ask the sources for the whole of what thin events only name, for the whole batch at once."""
+    thin = [
+        (arrival, read)
+        for arrival in arrivals
+        if not isinstance(arrival.reads, Exception)
+        for read in arrival.reads
+        if read.thin and not read.ours and flows.match(arrival.source, read.type)
+    ]
+    if not thin:
+        return
+    from tieout.work import reread
+
+    wanted = [reread.Wanted(arrival.source, arrival.account, read) for arrival, read in thin]
+    try:
+        batch.whole = reread.again(wanted, batch.ports)
+    except Exception as error:
+        # Their deliveries fail one by one, and come again; what needs no second reading goes on.
+        batch.ports.log("reread_failed", events=len(wanted), error=type(error).__name__)
 
 
 @dataclass
@@ -153,13 +197,19 @@ class Taken:
     flow: str = ""
     doc: Document | None = None
     drift: Sequence[str] = ()
+    #: Where what was read again is kept; and for an event that waits for its source, when to ask again.
+    reread: str = ""
+    again: datetime | None = None
 
 
-def understand(arrival: Arrival, read: Read, batch: Batch) -> Taken:
-    """Decide what one event amounts to. Pure but for the tables; raises nothing."""
+def understand(arrival: Arrival, read: Read, batch: Batch, looks: int = 0) -> Taken:
+    """Decide what one event amounts to. Pure but for the tables; raises nothing that the event itself could mend.
+
+    ``looks`` says how often its object was asked for before.
+    """
     taken = Taken(read.event_id, read.type, read.object_id, _fingerprint(arrival, read), ledger.MADE)
     try:
-        _decide(arrival, read, taken, batch.ports)
+        _decide(arrival, read, taken, batch, looks)
     except Ignore as verdict:
         taken.outcome, taken.verdict = ledger.IGNORED, verdict
     except Verdict as verdict:
@@ -183,8 +233,8 @@ def _drop(body: Any, path: list[str]) -> None:
         body.pop(path[-1], None)
 
 
-def _decide(arrival: Arrival, read: Read, taken: Taken, ports: Ports) -> None:
-    source = systems.source(arrival.source)
+def _decide(arrival: Arrival, read: Read, taken: Taken, batch: Batch, looks: int) -> None:
+    ports, source = batch.ports, systems.source(arrival.source)
     if read.ours:
         taken.writes = _echo_links(arrival, read)
         raise Ignore("echo", object=read.object_id)
@@ -192,6 +242,11 @@ def _decide(arrival: Arrival, read: Read, taken: Taken, ports: Ports) -> None:
     if flow is None:
         raise Ignore("unknown_type", source=source.name, type=read.type[:80])
     taken.flow = flow.name
+    if read.thin:
+        whole = _whole(arrival, read, taken, batch, looks)
+        if whole is None:
+            return
+        read = whole
     taken.drift = _drift(source.name, flow, read)
     doc = render.document(flow.reads, read, arrival.source, arrival.account, render.tables_now(ports))
     documents.prove_totals(doc)
@@ -212,6 +267,22 @@ def _decide(arrival: Arrival, read: Read, taken: Taken, ports: Ports) -> None:
         step = flow.steps[0]
         target, more = render.route(step.role, doc.kind, doc), followers.wanted(flow, doc)
         taken.made = [make.make(flow, step, doc, target, origin, tell=tell, more=more)]
+
+
+def _whole(arrival: Arrival, read: Read, taken: Taken, batch: Batch, looks: int) -> Read | None:
+    """The event as if it had carried its whole object; ``None`` where it waits for its source."""
+    from tieout.work import reread
+
+    key = keys.event(arrival.source, arrival.account, read.event_id)
+    found = batch.whole[key]
+    if isinstance(found, Ignore):
+        raise found
+    if isinstance(found, Verdict):
+        now = batch.ports.now()
+        taken.outcome, taken.verdict, taken.again = reread.outcome(found, key, arrival.received, looks, now)
+        return None
+    taken.reread = found.vault
+    return found.read
 
 
 def _drift(source: str, flow: flows.Flow, read: Read) -> list[str]:
@@ -250,13 +321,16 @@ def new_run(flow: flows.Flow, doc: Document, origin: make.Origin, tell: str | No
 
 
 # --- the one transaction -----------------------------------------------------------------------------------------
-def record(arrival: Arrival, batch: Batch, taken: Taken) -> None:
-    """Write event, postings and lane places in one transaction, or find out which duplicate this is."""
+def record(arrival: Arrival, batch: Batch, taken: Taken, waiting: Item | None = None) -> None:
+    """Write event, postings and lane places in one transaction, or find out which duplicate this is.
+
+    ``waiting`` is the event's item where it is there already and waits for its source: it is changed, as it was seen.
+    """
     ports = batch.ports
     token = ports.token()
     key = keys.event(arrival.source, arrival.account, taken.event_id)
     for _ in range(TRIES):
-        writes = _writes(arrival, taken, key, ports, token)
+        writes = _writes(arrival, taken, key, ports, token, waiting)
         try:
             ports.ledger.write(writes)
         except Refused as refusal:
@@ -272,14 +346,17 @@ def record(arrival: Arrival, batch: Batch, taken: Taken) -> None:
                 continue
         batch.sends += [made.send for made in taken.made]
         batch.starts += [taken.run] if taken.run else []
-        _tell_case(ports, key, taken)
+        if waiting is None or "case" not in waiting:
+            _tell_case(ports, key, taken)
         return
     raise RuntimeError("the same event was refused six times")
 
 
-def _writes(arrival: Arrival, taken: Taken, key: Key, ports: Ports, token: str) -> list[Write]:
+def _writes(
+    arrival: Arrival, taken: Taken, key: Key, ports: Ports, token: str, waiting: Item | None = None
+) -> list[Write]:
     event = event_item(arrival, taken, key, ports, token)
-    writes: list[Write] = [Put(event)]
+    writes: list[Write] = [Put(event) if waiting is None else _waited(event, waiting)]
     if taken.outcome != ledger.MADE:
         return [*writes, *taken.writes]
     for made in taken.made:
@@ -292,6 +369,22 @@ def _writes(arrival: Arrival, taken: Taken, key: Key, ports: Ports, token: str) 
     if taken.guard:
         writes.append(taken.guard)
     return writes
+
+
+def _waited(event: Item, waiting: Item) -> Change:
+    """What becomes of an event that waited: its outcome is new, what it was and how often it came is not."""
+    kept = ("pk", "sk", "opened", "deliveries", "messages", "delivery")
+    values = {name: value for name, value in event.items() if name not in kept}
+    if "case" in values and "case" in waiting:
+        values["case"] = waiting["case"]
+    temporary = ("code", "facts", "case", "owner_team", "due", "due_shard", "waits")
+    return Change(
+        Key(event["pk"], event["sk"]),
+        set=values,
+        remove=[name for name in temporary if name in waiting and name not in values],
+        add={"looks": 1},
+        when={"token": waiting["token"]},
+    )
 
 
 def event_item(arrival: Arrival, taken: Taken, key: Key, ports: Ports, token: str) -> Item:
@@ -319,6 +412,8 @@ def event_item(arrival: Arrival, taken: Taken, key: Key, ports: Ports, token: st
         if taken.outcome == ledger.CASE:
             item |= {"owner_team": entry.owner, "case": {"opened": stamp(now), "owner": entry.owner}}
             item |= ledger.due(key.pk, now + CASE_AGAIN)
+    item |= {"reread": taken.reread} if taken.reread else {}
+    item |= {"waits": "source", **ledger.due(key.pk, taken.again)} if taken.again else {}
     return item
 
 

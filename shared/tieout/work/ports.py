@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tieout.contract import Target, Wire
+from tieout.contract import Called, Wire
 from tieout.core.keys import Key
 from tieout.core.writes import Item, Write
 
@@ -149,7 +149,7 @@ class Ports:
     secrets: Secrets
     machines: Machines
     bus: Bus
-    wire: Callable[[Target, str], Wire]
+    wire: Callable[[Called, str], Wire]
     now: Callable[[], datetime]
     token: Callable[[], str]
     log: Callable[..., None]

@@ -426,7 +426,7 @@ def finish(batch: Batch, claimed: Sequence[Claimed], *, last: bool) -> None:
                 slots.good = 0
             slots.held = slots.held and not giving
             if failure is not None:
-                _pause(batch, one.item["target"], failure)
+                pause(ports, batch.view, one.item["target"], failure)
         except Fenced as fenced:
             ports.log("fenced_after_call", posting=str(fenced), to=outcome.to)
 
@@ -469,12 +469,12 @@ def failed(one: Claimed, verdict: Verdict, now: datetime) -> Outcome:
             return Outcome(ledger.REFUSED, verdict, due_at=now + CASE_AGAIN)
 
 
-def _pause(batch: Batch, target: str, verdict: Verdict) -> None:
+def pause(ports: Ports, view: View, target: str, verdict: Verdict) -> None:
     """A target that asks for a pause gets it from everybody: the pause is written where every batch looks."""
     after = verdict.facts.get("after")
     if not isinstance(verdict, TryAgain) or not after or verdict.code == "deadline_near":
         return
-    until = stamp(batch.ports.now() + timedelta(seconds=min(int(after), capacity.ASKED_MOST)))
+    until = stamp(ports.now() + timedelta(seconds=min(int(after), capacity.ASKED_MOST)))
     key = keys.budget_item(target)
 
     def compose(seen: View) -> list[Write]:
@@ -482,4 +482,4 @@ def _pause(batch: Batch, target: str, verdict: Verdict) -> None:
         later = max(until, budget.get("paused_until", ""))
         return [Change(key, set={"paused_until": later}, add={"rev": 1}, when={"rev": budget.get("rev")}, upsert=True)]
 
-    commit(batch.ports.ledger, batch.view, "", compose)
+    commit(ports.ledger, view, "", compose)

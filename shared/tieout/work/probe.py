@@ -23,7 +23,7 @@ from tieout.core.windows import Job
 from tieout.core.writes import Change, Item, Refused, Write
 from tieout.work import intake as intake_verb
 from tieout.work import post as post_verb
-from tieout.work import sequences, steps, windows
+from tieout.work import sequences, steps, waiting, windows
 from tieout.work.book import CASE_AGAIN, Outcome, answer
 from tieout.work.commit import Fenced, View
 from tieout.work.ports import Message, Ports, Send, Unavailable
@@ -62,6 +62,9 @@ def _page(ports: Ports, rows: Sequence[Key], now: str, done: Counter[str]) -> No
     batch.read(rows)
     # The index lags: only the item says when it is due. A look before the quiet period is over books twice (seed 1588).
     items = [item for item in list(batch.view.values()) if item and item.get("due") and item["due"] <= now]
+    asked = [item for item in items if item.get("waits") == "source"]
+    _ask_sources(asked, batch.ports, done)
+    items = [item for item in items if item not in asked]
     batch.read([keys.lane_item(item["lane"]) for item in items if item.get("what") == "posting" and item.get("lane")])
     for item in items:
         if ports.remaining() < MARGIN:
@@ -79,6 +82,20 @@ def _page(ports: Ports, rows: Sequence[Key], now: str, done: Counter[str]) -> No
             ports.log("probe_failed", item=item["pk"], error=type(error).__name__)
             done["failed"] += 1
     ports.queues.send(list({send.posting: send for send in batch.sends}.values()))
+
+
+def _ask_sources(items: Sequence[Item], ports: Ports, done: Counter[str]) -> None:
+    """Events that wait for their source, all of them at once: their objects are asked for once each."""
+    if not items:
+        return
+    if ports.remaining() < MARGIN:
+        done["left for the next run"] += len(items)
+        return
+    try:
+        done.update(waiting.resume(items, ports))
+    except Exception as error:
+        ports.log("resume_failed", events=len(items), error=type(error).__name__)
+        done["failed"] += len(items)
 
 
 def look_at(batch: post_verb.Batch, item: Item) -> str:

@@ -29,11 +29,23 @@ class Rig(ABC):
     account: ClassVar[str] = "acme"
     #: What a search that finds nothing is answered, where a look is a search and not a read by reference.
     nothing: ClassVar[bytes | None] = None
+    #: The body of the 404 that a read by reference gets where there is nothing.
+    absent: ClassVar[bytes] = b""
 
     @staticmethod
     @abstractmethod
     def error(text: str) -> Any:
         """The body of a refusal that says ``text``, in the vendor's shape."""
+
+    @staticmethod
+    def reads(method: str, path: str) -> bool:
+        """Whether a call only looks."""
+        return method == "GET"
+
+    @classmethod
+    def before(cls, path: str) -> bytes:
+        """What a call that only looks is answered where nothing of ours is there yet."""
+        return cls.nothing or b"{}"
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -98,11 +110,11 @@ class ExampleRig(Rig):
     def make(self, kind: str, action: str, mark: str = "", total: int | None = None, **change: Any) -> Work:
         """A posting whose payload is the example's with some members changed."""
         ref = self.target.reference.of(f"{kind}{mark}")
-        money = "total" in self.target.actions[kind, action].echo
+        echo = self.target.actions[kind, action].echo
         body = self.target.build(kind, action, ref, {**self.payload(kind, action), **change})
         return Work(
-            f"{kind}/{ref}", kind, action, ref, "US01", self.account, self.currency if money else None,
-            (self.total if total is None else total) if money else None, body, self.bench.now(),
+            f"{kind}/{ref}", kind, action, ref, "US01", self.account, self.currency if "currency" in echo else None,
+            (self.total if total is None else total) if "total" in echo else None, body, self.bench.now(),
         )  # fmt: skip
 
 

@@ -143,7 +143,7 @@ def test_no_secret_is_in_a_repr_a_verdict_or_a_log(system: str, caplog: pytest.L
         str(SECRETS[system][name]) for name in ("api_key", "client_secret", "private_key") if name in SECRETS[system]
     ]
     one = wire(system, lambda request: httpx.Response(401, json={"error": "invalid_client"}))
-    texts = [repr(one), repr(credentials(one._target.auth, SECRETS[system], one._post_form, Clock()))]
+    texts = [repr(one), repr(credentials(one._system.auth, SECRETS[system], one._post_form, Clock()))]
     try:
         one.call("GET", "/x")
     except Verdict as verdict:

@@ -47,6 +47,7 @@ AUTH: Mapping[str, dict[str, str]] = {
     "bearer_key": {"field": "api_key"},
     "header_key": {"field": "api_key", "header": "X-Key"},
     "basic": {"user": "login", "password": "password"},
+    "basic_key": {"user": "api_key"},
     "oauth1": {},
     "oauth2_client_credentials": {"token_path": "/token"},
     "oauth2_jwt_assertion": {"token_path": "/token", "algorithm": "PS256"},

@@ -62,10 +62,29 @@ def work(kind: str = "invoice") -> Work:
 
 
 def test_an_invoice_is_looked_for_then_made_then_posted() -> None:
-    wire = Said([], shown("draft"), shown("posted"))
+    wire = Said([], shown("draft"), [shown("draft")], shown("posted"))
     assert TARGET.send(wire, [work()]) == [Echo("13", REF, "US01-2026-000001", "USD", 144_000)]
     model = "/rest/model/account.invoice"
-    assert wire.asked == [("GET", model), ("POST", model), ("POST", f"{model}/13/post")]
+    assert wire.asked == [("GET", model), ("POST", model), ("GET", model), ("POST", f"{model}/13/post")]
+
+
+def test_one_that_another_made_in_the_same_moment_is_seen_and_neither_is_posted_by_us() -> None:
+    wire = Said([], shown("draft"), [shown("draft"), shown("posted", id=12)])
+    with pytest.raises(Uncertain, match="target_duplicate"):
+        TARGET.send(wire, [work()])
+    assert [method for method, _ in wire.asked] == ["GET", "POST", "GET"]
+
+
+def test_a_post_refused_because_another_has_posted_it_is_done() -> None:
+    said = refused('You can not call "post" on "US01-2026-000001 [TIE-A]" of "Account Invoice".')
+    assert TARGET.send(Said([shown("draft")], said, [shown("posted")]), [work()])[0] == Echo(
+        "13", REF, "US01-2026-000001", "USD", 144_000
+    )
+
+
+def test_a_look_behind_a_write_that_fails_leaves_it_in_doubt() -> None:
+    with pytest.raises(Uncertain, match="target_unclear"):
+        TARGET.send(Said([], shown("draft"), Answer(403)), [work()])
 
 
 def test_a_draft_that_is_there_is_posted_and_not_made_again() -> None:
@@ -105,13 +124,13 @@ def test_a_credit_note_is_an_invoice_of_a_negative_total() -> None:
 )
 def test_a_refusal_is_told_by_its_sentence(message: str, code: str) -> None:
     with pytest.raises(NeedsHuman) as told:
-        TARGET.send(Said([], shown("draft"), refused(message)), [work()])
+        TARGET.send(Said([], shown("draft"), [shown("draft")], refused(message), [shown("draft")]), [work()])
     assert told.value.code == code
 
 
 def test_a_lost_post_behind_a_draft_is_in_doubt() -> None:
     with pytest.raises(Uncertain):
-        TARGET.send(Said([], shown("draft"), Answer(500, body=b"<html>")), [work()])
+        TARGET.send(Said([], shown("draft"), [shown("draft")], Answer(500, body=b"<html>")), [work()])
 
 
 @pytest.mark.parametrize(

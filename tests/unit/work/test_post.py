@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.toy import Stage, commits_and_drops, refuses, stage
-from tieout.contract import Found, Work
+from tieout.contract import Echo, Found, Work
 from tieout.core import ledger
 from tieout.core.keys import Key
 from tieout.core.ledger import chain_breaks
@@ -331,8 +331,6 @@ def test_a_newer_status_supersedes_an_older_one(on: Stage) -> None:
 
 
 def test_a_batch_target_is_sent_once_and_acknowledged_later(on: Stage) -> None:
-    from tieout.contract import Echo, Found
-
     on.link(CUSTOMER, "acct_de", "legacy:acme")
     for number in (1, 2):
         event = on.event("invoice.finalized", id=f"in_{number}", customer=CUSTOMER, number=f"INV-{number}")

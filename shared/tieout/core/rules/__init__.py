@@ -16,7 +16,7 @@ from tieout.core.rules.registry import REGISTRY
 
 MODULES: Final = (
     "amounts", "chargebee", "days", "hubspot", "names", "netsuite", "quickbooks", "salesforce", "sap", "stripe",
-    "zendesk", "zuora",
+    "tryton", "zendesk", "zuora",
 )  # fmt: skip
 """The modules of this room that hold rules; one line each."""
 

@@ -73,6 +73,14 @@ def negative(amount: Money) -> Decimal:
     return -amount.decimal
 
 
+@rule
+def whole_quantity(quantity: Decimal) -> int:
+    """A quantity as billing systems' subscriptions take it: whole."""
+    if quantity != quantity.to_integral_value() or quantity < 0:
+        raise NeedsHuman("deal_incomplete", f"quantity {quantity}", what="a whole quantity")
+    return int(quantity)
+
+
 def _strict(text: str) -> Decimal:
     whole, dot, part = text.partition(".")
     digits = whole[1:] if whole.startswith("-") else whole

@@ -228,14 +228,6 @@ def stripe_currency(currency: str) -> str:
 
 
 @rule
-def stripe_quantity(quantity: Decimal) -> int:
-    """A quantity as Stripe's subscriptions take it: whole."""
-    if quantity != quantity.to_integral_value() or quantity < 0:
-        raise NeedsHuman("deal_incomplete", f"quantity {quantity}", what="a whole quantity")
-    return int(quantity)
-
-
-@rule
 def stripe_canonical(document: Mapping[str, Any], source: str, account: str) -> str:
     """The customer's one identity: as onboarding wrote it into the metadata, else made from Stripe's id."""
     return stripe_metadata(document, "canonical_id") or keys.object_id(source, account, str(document["id"]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from tieout.core.documents import Allocation
+from tieout.core.documents import Address, Allocation, TaxId
 from tieout.core.money import Money
 from tieout.core.rules.amounts import money_decimal
 from tieout.core.rules.registry import rule
@@ -57,3 +57,31 @@ def zuora_unapplied(amount: Any, currency: str) -> Money | None:
     """What is left of a payment; absent where nothing is."""
     left = money_decimal(amount, currency)
     return left if left.minor else None
+
+
+@rule
+def zuora_terms(spelled: str) -> str:
+    """Payment terms as our tables spell them: Zuora's «Net 30» is NET30."""
+    return spelled.upper().replace(" ", "")
+
+
+@rule
+def zuora_tax_ids(number: str) -> tuple[TaxId, ...]:
+    """The account's VAT number; Zuora does not say whether it was ever validated."""
+    return (TaxId(type="vat", value=number),) if number else ()
+
+
+@rule
+def zuora_address(contact: Mapping[str, Any]) -> Address | None:
+    """A contact's address; absent where street or city is missing, or the country is no two-letter code."""
+    line1, city, country = contact.get("address1"), contact.get("city"), contact.get("country")
+    if not line1 or not city or not isinstance(country, str) or len(country) != 2:
+        return None
+    return Address(
+        line1=line1,
+        line2=contact.get("address2") or None,
+        city=city,
+        region=contact.get("state") or None,
+        postal_code=contact.get("postalCode") or None,
+        country=country.upper(),
+    )

@@ -106,6 +106,7 @@ def _read(event: Mapping[str, Any]) -> Read:
         occurred=datetime.fromtimestamp(occurred // 1000, UTC),
         object_version=occurred,
         alone=event,
+        thin=event["subscriptionType"] in SOURCE.rereads,
         unknown=tuple(sorted(set(event) - KNOWN)),
     )
 

@@ -1,1 +1,1 @@
-"""Zuora: billing. A source of invoices, credit memos and payments by callout, each to be read again."""
+"""Zuora: billing. A source of accounts, invoices, credit memos and payments by callout, each read again."""

@@ -34,8 +34,9 @@ class Zuora:
     ignored = frozenset({"InvoiceCreated", "PaymentDeclined", "SubscriptionCreated"})
     open: frozenset[str] = frozenset()
     rereads: Mapping[str, str] = {
-        "InvoicePosted": "/object-query/invoices/{id}?expand[]=account&expand[]=invoiceItems.taxationItems",
-        "CreditMemoPosted": "/object-query/credit-memos/{id}?expand[]=creditMemoItems.creditTaxationItems",
+        "AccountCreated": "/object-query/accounts/{id}?expand[]=billTo",
+        "InvoicePosted": "/object-query/invoices/{id}?expand[]=account&expand[]=invoiceItems",
+        "CreditMemoPosted": "/object-query/credit-memos/{id}?expand[]=creditMemoItems",
         "PaymentProcessed": "/object-query/payments/{id}?expand[]=paymentApplications",
     }
 
@@ -64,6 +65,7 @@ class Zuora:
                 object=event,
                 occurred=occurred.value,
                 object_version=int(occurred.value.timestamp() * 1000),
+                thin=type_ in self.rereads,
                 unknown=tuple(sorted(set(event) - KNOWN)),
             ),
         )
