@@ -255,6 +255,7 @@ def _evidence(world: World) -> list[str]:
 def _fencing(world: World) -> list[str]:
     """I7: what a claim's owner did not write himself was written after his lease, and only to doubt it."""
     found = []
+    found += [f"I7 {what}" for what in world.table.mangled]
     margin = 0.0 if world.setting.hostile else 60.0
     for item in world.postings():
         owner, since = "", 0.0

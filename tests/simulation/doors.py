@@ -19,7 +19,6 @@ from tests.simulation.hub import Fate, Worker
 from tests.simulation.model import CALLS
 from tieout.contract import Delivery, Response
 from tieout.work.ports import Unavailable
-from tieout.work.receive import receive
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -160,7 +159,10 @@ class Doors:
             heard(value if outcome == "ok" else None)
 
         def work(worker: Worker) -> Response:
-            return receive(delivery, _Behind(self, worker, delivery, kind, event))
+            answer: Response = self.world.code(worker).receive.receive(
+                delivery, _Behind(self, worker, delivery, kind, event)
+            )
+            return answer
 
         limit = None if self.world.setting.hostile else TIMEOUT
         self.world.hub.spawn("receive", work, done, limit)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
-
-from tieout import tables
-from tieout.core.overrides import Override
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -23,14 +21,15 @@ _LONG_AGO: Final = date(2024, 1, 1)
 
 
 @cache
-def overlaid(limit: int, fenced: bool) -> tables.Tables:
-    """The tables of a history with these two settings."""
+def overlaid(limit: int, fenced: bool, package: str = "tieout") -> Any:
+    """The tables of a history with these two settings, as the release in ``package`` holds tables."""
+    tables, override = import_module(f"{package}.tables"), import_module(f"{package}.core.overrides").Override
     rows = []
     if limit:
         for key, entity in (("invoice:USD", "US01"), ("invoice:EUR", "DE01")):
-            rows.append(Override(f"limit {key}", "limits", key, {"value": limit}, _LONG_AGO, entity=entity))
+            rows.append(override(f"limit {key}", "limits", key, {"value": limit}, _LONG_AGO, entity=entity))
     if fenced:
-        rows.append(Override("fence", "residency", FENCED, {"value": HOME, "fenced": True}, _LONG_AGO))
+        rows.append(override("fence", "residency", FENCED, {"value": HOME, "fenced": True}, _LONG_AGO))
     return tables.load().overlaid(rows)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from tests.simulation import check, coverage, doors, events, governed, taken
+from tests.simulation import check, coverage, doors, events, governed, releases, taken
 from tests.simulation.doors import Doors
 from tests.simulation.events import Event
 from tests.simulation.hub import Fate
@@ -81,6 +81,9 @@ class Plan:
     people: random.Random | None = None
     #: Forged and stale deliveries: when, which event they abuse, and how. ``None`` where events come past the door.
     attacks: Sequence[tuple[float, Event, str]] | None = None
+    #: Another release (``before`` or ``after``) that works for a while, and when how much of it.
+    release: str = ""
+    phases: Sequence[releases.Phase] = ()
     #: An event of which the ledger holds the items of another region.
     alien: Event | None = None
 
@@ -177,9 +180,25 @@ def _more(made: Plan, focus: tuple[str, str] | None, until: float) -> Plan:
     if rng.random() < 0.25 or label.startswith("receive."):
         whom = [event for _, event in made.arrivals]
         attacks = [(rng.random() * 900, rng.choice(whom), rng.choice(doors.ATTACKS)) for _ in range(rng.randrange(9))]
+    release, phases = _deploys(rng, min(until, 600.0))
     alien = events.stripe(7, "invoice", False) if rng.random() < 0.1 else None
     people = random.Random(f"people {made.seed}")
-    return replace(made, setting=setting, visits=visits, people=people, alien=alien, attacks=attacks)
+    return replace(
+        made, setting=setting, visits=visits, people=people, alien=alien, attacks=attacks, release=release,
+        phases=phases,
+    )  # fmt: skip
+
+
+def _deploys(rng: random.Random, until: float) -> tuple[str, list[releases.Phase]]:
+    """Half the functions run the new release, then all, and then perhaps it is rolled back, and deployed again."""
+    drawn = rng.random()
+    release = "before" if drawn < 0.12 else "after" if drawn < 0.2 else ""
+    times = sorted(rng.random() * until for _ in range(4))
+    rolled_back = rng.random() < 0.6
+    old = [(0.0, 1.0), (times[0], 0.5), (times[1], 0.0), *([(times[2], 1.0), (times[3], 0.0)] if rolled_back else [])]
+    # Seen from the older of the two, this release is what is deployed, rolled back to and replaced again.
+    new = [(0.0, 0.0), (times[0], 0.5), (times[1], 1.0), *([(times[2], 0.0), (times[3], 1.0)] if rolled_back else [])]
+    return release, [releases.Phase(at, share) for at, share in (old if release == "before" else new)]
 
 
 def _of_steps(label: str) -> bool:
@@ -229,6 +248,9 @@ def play(
     """Play one seed to rest and check it."""
     made = plan(seed, focus, without, steered=steered)
     world = World(made.swarm, made.setting)
+    other = {"before": releases.before, "after": releases.after}[made.release]() if made.release else None
+    if other is not None:
+        world.deploys = releases.Deploys(other, made.phases, random.Random(f"deploys {seed}"))
     with targets_of(world):
         for _, event in made.arrivals:
             if event.source == "stripe":

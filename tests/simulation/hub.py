@@ -69,6 +69,8 @@ class Worker:
     result: Any = None
     #: When it first read the ledger: what was booked before that, it must obey.
     read_at: float | None = None
+    #: The newest schema that its release knows.
+    schema: int = 1
 
     @property
     def name(self) -> str:

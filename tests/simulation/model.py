@@ -37,10 +37,12 @@ class Table:
         #: Writes refused because the posting had moved on: fencing at work.
         self.fenced = 0
         self.writes = 0
+        #: Writes by a release to what a newer one has written.
+        self.mangled: list[str] = []
         #: Pauses that targets asked for, as they were booked: when, budget item, until.
         self.pauses: list[tuple[float, str, str]] = []
 
-    def write(self, writes: Sequence[Write]) -> None:
+    def write(self, writes: Sequence[Write], by: Worker) -> None:
         """All or nothing, as DynamoDB does it; raises ``Refused``."""
         touched = [write.key for write in writes]
         if len(set(touched)) < len(touched) or not 0 < len(touched) <= 100:
@@ -55,6 +57,8 @@ class Table:
             raise Refused(failed, [self._copy(w.key) if no else None for w, no in pairs])
         self.writes += 1
         for write in writes:
+            if not isinstance(write, Check) and int(self.items.get(write.key, {}).get("v", 1)) > by.schema:
+                self.mangled.append(f"{by.name} knows schema {by.schema} and changed {write.key.pk}")
             self._apply(write)
 
     def _copy(self, key: Key) -> Item | None:
@@ -135,10 +139,10 @@ class LedgerPort:
     def write(self, writes: Sequence[Write]) -> None:
         def does(fate: Fate) -> None:
             _unless(fate)
-            self.table.write(writes)
+            self.table.write(writes, self.worker)
             if fate.fault == "retried" and (len(writes) == 1):
                 # The answer was lost and botocore asked again; a transaction has a token, a single write has none.
-                self.table.write(writes)
+                self.table.write(writes, self.worker)
             if fate.fault == "lost":
                 raise AwsError("the answer to a write never came")
 

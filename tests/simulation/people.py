@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tests.simulation.hub import AwsError, Worker
 from tieout.core.verdicts import TryAgain
-from tieout.work import restart, settle
-from tieout.work.settle import Moved, NotAllowed, Wish
-from tieout.work.views import BadQuestion, NotThere
+from tieout.work import settle
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -28,7 +26,7 @@ TIMEOUT: Final = 29.0
 ACTIONS: Final = ("retry", "release", "approve", "look", "cancel")
 SECOND: Final = ("agree", "decline")
 #: What a person may be told instead of *done*, and nothing else but that AWS did not answer.
-REFUSALS: Final = (NotThere, BadQuestion, Moved, NotAllowed)
+REFUSALS: Final = ("NotThere", "BadQuestion", "Moved", "NotAllowed")
 FINAL: Final = ("POSTED", "SUPERSEDED", "COMPENSATED", "DONE")
 
 
@@ -99,7 +97,8 @@ class People:
                 if value.get("wish"):
                     self._second(one.what)
             elif outcome == "error" and not isinstance(value, AwsError | TryAgain):
-                one.ended = type(value).__name__ if isinstance(value, REFUSALS) else f"stumbled: {type(value).__name__}"
+                name = type(value).__name__
+                one.ended = name if name in REFUSALS else f"stumbled: {name}"
                 one.said = str(value)
 
         self.world.hub.spawn("desk", lambda worker: act(self.world, worker, one), done, self._limit())
@@ -131,17 +130,19 @@ def named(item: Item) -> str:
 
 def act(world: World, worker: Worker, one: Asked) -> Item:
     """One call of the desk's API."""
-    ports = world.ports(worker)
+    code = world.code(worker)
+    ports = world.ports(worker, code.package)
     books, now, token = ports.ledger, ports.now(), ports.token()
     match one.action:
         case "restart":
-            return restart.restart(books, one.what, WHY, one.by, now, token)
+            return dict(code.restart.restart(books, one.what, WHY, one.by, now, token))
         case "agree":
-            return settle.agree(books, one.what, one.by, now, token, one.seen)
+            return dict(code.settle.agree(books, one.what, one.by, now, token, one.seen))
         case "decline":
-            return settle.decline(books, one.what, one.by, WHY, now, token)
+            return dict(code.settle.decline(books, one.what, one.by, WHY, now, token))
         case name:
-            return settle.settle(books, Wish(one.what, name, WHY, one.seen), one.by, now, token)
+            wish = code.settle.Wish(one.what, name, WHY, one.seen)
+            return dict(code.settle.settle(books, wish, one.by, now, token))
 
 
 def mend(world: World, item: Item) -> None:
@@ -184,7 +185,7 @@ def broken(world: World) -> list[str]:
         mine = [line for line in lines.get((one.by, one.what), []) if _is(line, one)]
         if one.ended.startswith("stumbled"):
             found.append(f"I10 the desk stumbled over {one.action} of {one.what}: {one.ended} {one.said}")
-        elif one.ended in ("NotThere", "NotAllowed", "BadQuestion", "Moved") and mine:
+        elif one.ended in REFUSALS and mine:
             found.append(f"I10 {one.by} was refused ({one.ended}) and {one.action} of {one.what} is booked")
         found += [
             f"I10 {one.by} did {one.action} of {one.what} on a history that nobody saw so"

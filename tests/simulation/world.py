@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 from unittest.mock import patch
@@ -15,12 +15,12 @@ from tests.simulation.hub import Fate, Fates, Hub, Worker
 from tests.simulation.machines import Machines, MachinesPort
 from tests.simulation.model import BusPort, LedgerPort, Queue, QueuesPort, Table, VaultPort
 from tests.simulation.people import People
+from tests.simulation.releases import Deploys, Release, this
 from tests.simulation.targets import Book, DropBook, DropWire, SimTarget, SimWire
 from tieout import systems
 from tieout.contract import Budget, Called, Finds, Wire
 from tieout.core import keys, ledger
 from tieout.core.keys import Key
-from tieout.work import intake, post, probe, steps, windows
 from tieout.work.ports import Message, Ports
 
 #: As template.yaml says it: time-outs of the functions and visibility of the queues, in seconds.
@@ -71,6 +71,8 @@ class World:
         self.sent: list[str] = []
         self.people: People | None = None
         self.doors: Doors | None = None
+        #: Where two releases run side by side.
+        self.deploys: Deploys | None = None
         #: Items that carry another region: nobody here may do anything with them.
         self.aliens: set[Key] = set()
         self.tokens = self.owners = 0
@@ -143,8 +145,16 @@ class World:
         return (self.setting.jitter() * 2 - 1) * self.setting.skew
 
     # --- the verbs
-    def ports(self, worker: Worker) -> Ports:
-        """What one invocation holds of the world."""
+    def code(self, worker: Worker) -> Release:
+        """The release that an invocation runs, chosen when it begins."""
+        found = this() if self.deploys is None else self.deploys.of(self.hub.now)
+        worker.schema = found.schema
+        if found is not this():
+            self.hub.note(worker.name, found.package, "")
+        return found
+
+    def ports(self, worker: Worker, package: str = "tieout") -> Ports:
+        """What one invocation holds of the world; its tables are those of its own release."""
         self.owners += 1
         hub, owner = self.hub, f"{worker.name}.{self.owners}"
         limit = worker.timeout
@@ -179,21 +189,28 @@ class World:
             # A lease is the function's time-out and ten seconds; hostile workers outlive theirs.
             function_timeout=5 if self.setting.hostile else 60,
             remaining=lambda: 900.0 if limit is None else worker.started + limit - hub.now,
-            tables=(lambda: overlaid(self.setting.limit, self.setting.fenced)) if governs else None,
+            tables=(lambda: overlaid(self.setting.limit, self.setting.fenced, package)) if governs else None,
         )
 
     def _intake(self, worker: Worker, messages: list[Message]) -> Any:
-        return intake.intake(messages, self.ports(worker))
+        code = self.code(worker)
+        return code.intake.intake(messages, self.ports(worker, code.package))
 
     def _post(self, worker: Worker, messages: list[Message]) -> Any:
-        return post.post(messages, self.ports(worker))
+        code = self.code(worker)
+        return code.post.post(messages, self.ports(worker, code.package))
 
     def _dead(self, worker: Worker, messages: list[Message]) -> Any:
-        return probe.dead(messages, self.ports(worker))
+        code = self.code(worker)
+        return code.probe.dead(messages, self.ports(worker, code.package))
 
     def _step(self, event: Mapping[str, Any], done: Callable[[str, Any], None]) -> None:
+        def work(worker: Worker) -> Any:
+            code = self.code(worker)
+            return code.steps.step(event, self.ports(worker, code.package))
+
         limit = None if self.setting.hostile else TIMEOUT["step"]
-        self.hub.spawn("step", lambda worker: steps.step(event, self.ports(worker)), done, limit, self._skew())
+        self.hub.spawn("step", work, done, limit, self._skew())
 
     def _probe(self) -> None:
         def done(outcome: str, value: Any) -> None:
@@ -203,8 +220,11 @@ class World:
         limit = None if self.setting.hostile else TIMEOUT["probe"]
 
         def run(worker: Worker) -> Any:
-            ports = self.ports(worker)
-            return windows.run(probe.JOB, ports, lambda _: probe.probe(ports))
+            code = self.code(worker)
+            ports, look = self.ports(worker, code.package), code.probe
+            if "windows" not in code.verbs:  # a release before decision 0009 only looks
+                return look.probe(ports)
+            return code.windows.run(look.JOB, ports, lambda _: look.probe(ports))
 
         self.hub.spawn("probe", run, done, limit, self._skew())
 
@@ -259,6 +279,8 @@ class World:
 
     def rests(self) -> bool:
         """Nothing is under way and nothing will move by itself any more, but for what waits for a person."""
+        if self.deploys is not None and self.hub.now < self.deploys.over:
+            return False
         if self.coming or self.hub.live or self.probing or not all(queue.quiet for queue in self.queues):
             return False
         # Asked after everything that happens, so that what kept the world awake the last time is asked first.
@@ -297,6 +319,8 @@ class World:
 
 @contextmanager
 def targets_of(world: World) -> Iterator[None]:
-    """The world's targets where the registry's would be."""
-    with patch.object(systems, "target", lambda name: world.targets[name]):
+    """The world's targets where the registry's would be, in each release that works in it."""
+    with ExitStack() as stack:
+        for registry in (systems, *([world.deploys.other.systems] if world.deploys else [])):
+            stack.enter_context(patch.object(registry, "target", lambda name: world.targets[name]))
         yield
