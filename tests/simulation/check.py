@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from tests.simulation import blind, doors, explained, governed, pauses, people, sinks
+from tests.simulation import blind, doors, explained, governed, pauses, people, sinks, tokens
 from tests.simulation.events import Event
 from tests.simulation.targets import Effect
 from tests.simulation.world import World
@@ -22,7 +22,7 @@ Item = Mapping[str, Any]
 TARGETS = {"acct_us": "netsuite:acme", "acct_de": "legacy:acme"}
 FINAL = ("POSTED", "SUPERSEDED", "COMPENSATED")
 #: Fates after which a request certainly did not reach the book.
-NOT_SENT = frozenset({"unreachable", "busy"})
+NOT_SENT = frozenset({"unreachable", "busy", "expired"})
 
 
 def check(world: World) -> list[str]:
@@ -31,7 +31,7 @@ def check(world: World) -> list[str]:
         *_books(world), *_agreement(world), *_order(world), *_chains(world), *_evidence(world), *_fencing(world),
         *_waiting(world), *_events(world), *_runs(world), *_rate(world), *_told(world),
         *pauses.broken(world), *blind.broken(world), *people.broken(world), *governed.broken(world),
-        *explained.broken(world), *doors.broken(world), *sinks.broken(world),
+        *explained.broken(world), *doors.broken(world), *sinks.broken(world), *tokens.broken(world),
     ]  # fmt: skip
 
 

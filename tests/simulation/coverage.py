@@ -9,12 +9,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
+from tests.simulation import tokens
 from tests.simulation.model import CALLS, READS, SENDS, WRITES
 from tests.simulation.targets import DEATHS, DROPS, LOOKS, PUTS
 
 DUE: Final = ("crash_before", "throttled")
 GETS: Final = ("crash_before", "stall_after", "unreachable")
 BOUNDARIES: Final[dict[str, tuple[str, ...]]] = {
+    **tokens.BOUNDARIES,
     "receive.secrets.get": ("crash_before", "stall_after", "throttled"),
     "receive.inbox.put": CALLS,
     "intake.queue.put": ("twice", "delayed"),
@@ -26,8 +28,8 @@ BOUNDARIES: Final[dict[str, tuple[str, ...]]] = {
     "intake.queue.delete": ("delete_lost",),
     "post.ledger.read": READS,
     "post.ledger.claim": WRITES,
-    "post.wire.put": PUTS,
-    "post.wire.get": LOOKS,
+    "post.wire.put": (*PUTS, "expired"),
+    "post.wire.get": (*LOOKS, "expired"),
     "post.drop.put": DROPS,
     "post.ledger.book": WRITES,
     "post.ledger.note": WRITES,
@@ -36,7 +38,7 @@ BOUNDARIES: Final[dict[str, tuple[str, ...]]] = {
     "post.queue.delete": ("delete_lost",),
     "step.ledger.read": READS,
     "step.ledger.note": WRITES,
-    "step.wire.look": LOOKS,
+    "step.wire.look": (*LOOKS, "expired"),
     "step.ledger.make": WRITES,
     "step.queues.send": SENDS,
     "probe.schedule.tick": ("missed", "twice"),
@@ -45,7 +47,7 @@ BOUNDARIES: Final[dict[str, tuple[str, ...]]] = {
     "probe.ledger.note": WRITES,
     "probe.ledger.book": WRITES,
     "probe.ledger.window": WRITES,
-    "probe.wire.find": LOOKS,
+    "probe.wire.find": (*LOOKS, "expired"),
     "probe.drop.get": GETS,
     "probe.queues.send": SENDS,
     "probe.machines.status": CALLS,

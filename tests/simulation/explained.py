@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.simulation.releases import this
 from tieout.core.keys import Key
 from tieout.work import ask
 
@@ -19,13 +20,17 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 Item = Mapping[str, Any]
+#: What a claim may end with before anything was done: no time left, or no token to be had.
+UNCALLED: Final = frozenset({
+    "deadline_near", "target_credentials", "target_unreachable", "secrets_unavailable", "ledger_contended",
+})  # fmt: skip
 #: Fates of a write that leave its caller nothing to tell.
 CLEAN: Final = frozenset({"ok", "stall_before", "stall_after", "crash_after"})
 #: What the line after a claim may say where its call had this fate.
 TELLS: Final[Mapping[str, frozenset[str]]] = {
     "unreachable": frozenset({"target_unreachable"}),
     "busy": frozenset({"target_busy"}),
-    "expired": frozenset({"target_credentials"}),
+    "expired": UNCALLED,
     "down": frozenset({"target_down", "target_unclear"}),
     "down_committed": frozenset({"target_down", "target_unclear"}),
     "cut": frozenset({"target_unclear"}),
@@ -37,8 +42,6 @@ TELLS: Final[Mapping[str, frozenset[str]]] = {
 WELL: Final = frozenset({"target_unclear", "target_echo_differs"})
 #: Kinds whose target has to echo an amount.
 MONEY: Final = frozenset({"invoice", "payment", "credit_note"})
-#: What a claim may end with before anything was called.
-UNCALLED: Final = frozenset({"deadline_near", "target_credentials", "target_unreachable", "secrets_unavailable"})
 
 
 def broken(world: World) -> list[str]:
@@ -111,7 +114,10 @@ class _Books:
 
 def _shown(world: World) -> list[str]:
     """One command shows it: the product's own view of a posting holds every line and the event, and calls it whole."""
-    own = [item for item in world.postings() if Key(item["pk"], item["sk"]) not in world.aliens]
+    own = [
+        item for item in world.postings()
+        if Key(item["pk"], item["sk"]) not in world.aliens and item["v"] <= this().schema
+    ]  # fmt: skip
     if not own:
         return []
     item = max(own, key=lambda one: (len(one["history"]), one["key"]))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from tests.simulation import check, coverage, doors, events, governed, releases, taken
+from tests.simulation import check, coverage, doors, events, governed, releases, taken, tokens
 from tests.simulation.doors import Doors
 from tests.simulation.events import Event
 from tests.simulation.hub import Fate
@@ -175,7 +175,13 @@ def _more(made: Plan, focus: tuple[str, str] | None, until: float) -> Plan:
     german = any(event.account == governed.FENCED_ACCOUNT for _, event in made.arrivals)
     fenced = german and ".drop." not in label and rng.random() < 0.3
     limit = 200_000 if visits and rng.random() < 0.4 else 0
-    setting = replace(made.setting, fenced=fenced, limit=limit)
+    wanted = rng.random()
+    scheme = "rotating" if wanted < 0.1 else "fetched" if wanted < 0.16 else ""
+    if label in tokens.BOUNDARIES or (focus and focus[1] == "expired"):
+        scheme = "rotating" if label in tokens.BOUNDARIES or wanted < 0.5 else "fetched"
+    setting = replace(
+        made.setting, fenced=fenced, limit=limit, tokens=scheme, token_life=rng.choice((90.0, 400.0, 1800.0))
+    )
     attacks: list[tuple[float, Event, str]] | None = None
     if rng.random() < 0.25 or label.startswith("receive."):
         whom = [event for _, event in made.arrivals]

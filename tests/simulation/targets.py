@@ -10,10 +10,10 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
 from tests.simulation.hub import Fate, Hub, Worker
@@ -131,14 +131,49 @@ def understand(kind: str, body: Any) -> tuple[str, str, int | None, int]:
     return about, currency, int(amount * 100), 0
 
 
+class Signs(Protocol):
+    """What puts a token on the calls of one account (`tests.simulation.tokens`)."""
+
+    def signed(self, does: Callable[[Mapping[str, str]], Answer]) -> Answer:
+        """Call with a token, and again with a newer one where the first is not taken."""
+
+    def takes(self, headers: Mapping[str, str]) -> bool:
+        """Whether the account lets a request with these headers in."""
+
+    def expire(self) -> None:
+        """Every token that is out ends now."""
+
+
 class SimWire:
     """The transport of one worker to one book."""
 
     settings: Mapping[str, str] = {}
 
-    def __init__(self, hub: Hub, worker: Worker, target: SimTarget, account: str) -> None:
-        self.hub, self.worker, self.target, self.account = hub, worker, target, account
+    def __init__(
+        self, hub: Hub, worker: Worker, target: SimTarget, account: str, signs: Signs | None = None
+    ) -> None:  # fmt: skip
+        self.hub, self.worker, self.target, self.account, self.signs = hub, worker, target, account, signs
         self.book = target.book
+
+    def _cross(
+        self, name: str, kinds: tuple[str, ...], ref: str, log: list[tuple[str, str, str]],
+        does: Callable[[Fate], Answer],
+    ) -> Answer:  # fmt: skip
+        """One call, with a token where the account wants one: what befell it is written down, and so is a 401."""
+
+        def once(headers: Mapping[str, str]) -> Answer:
+            def whole(fate: Fate) -> Answer:
+                if fate.fault == "expired" and self.signs:
+                    self.signs.expire()
+                trouble = fate.fault in ("unreachable", "busy", "down")
+                shut = not trouble and self.signs is not None and not self.signs.takes(headers)
+                log.append((self.worker.name, ref, "expired" if shut else fate.fault or "ok"))
+                return Answer(401) if shut else does(fate)
+
+            more = ("expired",) if self.signs else ()
+            return self.hub.cross(self.worker, f"wire.{name}", (*kinds, *more), whole)
+
+        return self.signs.signed(once) if self.signs else once({})
 
     def _trouble(self, fate: Fate, retry_after: int = 30) -> Answer | None:
         """What every call may meet; ``None`` where it goes through."""
@@ -160,7 +195,6 @@ class SimWire:
             return book.commit(work.kind, work.action, work.ref, work.payload, once)
 
         def does(fate: Fate) -> Answer:
-            book.calls.append((self.worker.name, work.ref, fate.fault or "ok"))
             trouble = self._trouble(fate)
             if trouble is not None:
                 return trouble
@@ -195,24 +229,26 @@ class SimWire:
         book.flying = [one for one in book.flying if not one.dead] + [self.worker]
         book.most_flying = max(book.most_flying, len(book.flying))
         try:
-            return self.hub.cross(self.worker, "wire.put", PUTS, does)
+            return self._cross("put", PUTS, work.ref, book.calls, does)
         finally:
             book.flying = [one for one in book.flying if one is not self.worker]
 
     def look(self, name: str, ref: str, consistent: bool) -> tuple[Answer, list[Effect]]:
         """A read by our reference."""
 
-        def does(fate: Fate) -> tuple[Answer, list[Effect]]:
-            self.book.looks.append((self.worker.name, ref, fate.fault or "ok"))
+        shown: list[Effect] = []
+
+        def does(fate: Fate) -> Answer:
             trouble = self._trouble(fate)
             if trouble is not None:
-                return trouble, []
+                return trouble
             if fate.fault == "lost_answer":
                 self.hub.sleep(self.worker, self.target.quiet.client_timeout)
                 raise Uncertain("target_lost", "timed out")
-            return Answer(200), self.book.shown(ref, None if consistent else self.hub.now)
+            shown[:] = self.book.shown(ref, None if consistent else self.hub.now)
+            return Answer(200)
 
-        return self.hub.cross(self.worker, f"wire.{name}", LOOKS, does)
+        return self._cross(name, LOOKS, ref, self.book.looks, does), shown
 
     def call(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None

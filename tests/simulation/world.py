@@ -17,6 +17,7 @@ from tests.simulation.model import BusPort, LedgerPort, Queue, QueuesPort, Table
 from tests.simulation.people import People
 from tests.simulation.releases import Deploys, Release, this
 from tests.simulation.targets import Book, DropBook, DropWire, SimTarget, SimWire
+from tests.simulation.tokens import AUTH, SignedWire, Vendor
 from tieout import systems
 from tieout.contract import Budget, Called, Finds, Wire
 from tieout.core import keys, ledger
@@ -52,6 +53,9 @@ class Setting:
     limit: int = 0
     #: The German entity may only be worked on in its own region, which is not this one.
     fenced: bool = False
+    #: How the ERP's account is signed: not at all, ``fetched`` by each process, or ``rotating``; how long tokens live.
+    tokens: str = ""
+    token_life: float = 400.0
     region: str = REGION
     jitter: Callable[[], float] = field(default=lambda: 0.5)
 
@@ -71,6 +75,9 @@ class World:
         self.sent: list[str] = []
         self.people: People | None = None
         self.doors: Doors | None = None
+        #: Where the ERP wants a token of each call: its token endpoint, and the pair that is stored.
+        self.vendor = Vendor(self.hub, setting.token_life) if setting.tokens else None
+        self.pair: str | None = None
         #: Where two releases run side by side.
         self.deploys: Deploys | None = None
         #: Items that carry another region: nobody here may do anything with them.
@@ -96,6 +103,8 @@ class World:
                 reads_back=name == "netsuite" and one.reads_back,
             )  # fmt: skip
             made[name].book.refuses = set(one.refuses)
+        if one.tokens:
+            made["netsuite"].auth = AUTH[one.tokens]
         made["netsuite"].budget = Budget(concurrency=one.budget)
         self.targets: dict[str, Any] = made | {"legacy": _REAL["legacy"]}
         self.drop = DropBook(self.hub, "legacy:acme")
@@ -171,7 +180,8 @@ class World:
             if system.name == "legacy":
                 return DropWire(hub, worker, self.drop, account)
             assert isinstance(system, SimTarget)
-            return SimWire(hub, worker, system, account)
+            signs = SignedWire(self, worker, system, account) if self.vendor and system.name == "netsuite" else None
+            return SimWire(hub, worker, system, account, signs)
 
         return Ports(
             ledger=LedgerPort(self.table, worker),

@@ -49,11 +49,12 @@ def head(lane: Item | None) -> str | None:
 
 
 def hold_head(lane: Item, posting_key: str, epoch: int) -> Change:
-    """The lane's half of a claim: refused unless ``posting_key`` is the head."""
+    """The lane's half of a claim: refused unless ``posting_key`` is the head, and the lane is as it was in shape."""
     ours(lane)
     return Change(
-        keys.Key(lane["pk"], lane["sk"]), set={"epoch": epoch}, when={"queue[0]": posting_key}, add={"rev": 1}
-    )
+        keys.Key(lane["pk"], lane["sk"]), set={"epoch": epoch},
+        when={"queue[0]": posting_key, "v": lane.get("v")}, add={"rev": 1},
+    )  # fmt: skip
 
 
 def _rewrite(lane: Item, queue: list[str], aside: list[str], now: datetime, **more: Any) -> Change:

@@ -133,7 +133,9 @@ def ask_posting(
     try:
         ports.ledger.write(writes)
         ports.queues.send([made.send])
-    except Refused:
+    except Refused as refusal:
+        for seen in refusal.seen:
+            ledger.ours(seen or {})
         _join(made, token, ports)
     return {"posting": made.key}
 
