@@ -8,7 +8,7 @@ that the first one leads to. The harness has no chance in it: every call takes t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -26,14 +26,17 @@ LEFT_OUT: Final = frozenset({"delayed", "missed", "stall_before"})
 
 
 class Scheduled:
-    """Strikes exactly where the schedule says."""
+    """Strikes exactly where the schedule says, and where the scene itself is led to by a fault."""
 
-    def __init__(self, schedule: Schedule) -> None:
-        self.schedule = dict(schedule)
+    def __init__(self, schedule: Schedule, leads: Sequence[tuple[str, str, int]] = ()) -> None:
+        self.schedule, self.leads = dict(schedule), leads
+        self.met: Counter[str] = Counter()
 
     def draw(self, n: int, label: str, kinds: tuple[str, ...], now: float) -> Fate:
         """The scheduled fate of the n-th crossing."""
-        fault = self.schedule.get(n, "")
+        self.met[label] += 1
+        lead = [how for where, how, nth in self.leads if (where, nth) == (label, self.met[label])]
+        fault = self.schedule.get(n, "") or "".join(lead)
         return Fate(fault if fault in kinds else "", 0.01, 70.0 if fault.startswith("stall") else 0.83)
 
 
@@ -46,6 +49,8 @@ class Scene:
     begin: Callable[[World], None]
     #: Labels at which faults may strike; everything else goes well.
     where: Callable[[str], bool] = lambda label: True
+    #: Faults that belong to the scene: at which call, which, the how manieth of its kind.
+    leads: tuple[tuple[str, str, int], ...] = ()
 
 
 @dataclass
@@ -87,7 +92,7 @@ def whole(event: events.Event, name: str) -> Scene:
 
 def play(scene: Scene, schedule: Schedule) -> tuple[World, list[str]]:
     """One schedule, played to rest and checked."""
-    world = World(Scheduled(schedule), scene.setting)
+    world = World(Scheduled(schedule, scene.leads), scene.setting)
     with targets_of(world):
         scene.begin(world)
         world.hub.at(30.0, world.tick)

@@ -44,6 +44,7 @@ def waiting(world: World) -> set[str]:
     return {
         item["key"] for item in world.postings()
         if item["state"] == "HELD" and item.get("code") == "above_limit" and above_limit(world, item)
+        and "approved" not in item
         and item.get("case", {}).get("owner")
     }  # fmt: skip
 

@@ -312,7 +312,7 @@ class World:
         if posting["key"] in seen or state not in (ledger.NEW, ledger.HELD):
             return False
         if state == ledger.HELD and posting.get("code") == "above_limit":
-            return True
+            return "approved" not in posting
         if state == ledger.HELD and posting.get("code") == "parent_late":
             parents = [self.table.items.get(Key(*key)) for key in posting["reads"] if key[0].startswith("P#")]
             return not all(one and one["state"] in (ledger.POSTED, ledger.COMPENSATED) for one in parents)
