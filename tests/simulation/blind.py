@@ -13,7 +13,7 @@ from tests.simulation.world import World
 from tieout.contract import Finds
 
 #: Fates after which a request certainly did not reach the book: the only ones after which it may be sent again.
-NOT_SENT: Final = frozenset({"unreachable", "busy", "expired"})
+NOT_SENT: Final = frozenset({"unreachable", "busy", "expired", "refused"})
 
 
 def unsure(world: World) -> set[str]:

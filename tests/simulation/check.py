@@ -22,7 +22,7 @@ Item = Mapping[str, Any]
 TARGETS = {"acct_us": "netsuite:acme", "acct_de": "legacy:acme"}
 FINAL = ("POSTED", "SUPERSEDED", "COMPENSATED")
 #: Fates after which a request certainly did not reach the book.
-NOT_SENT = frozenset({"unreachable", "busy", "expired"})
+NOT_SENT = frozenset({"unreachable", "busy", "expired", "refused"})
 
 
 def check(world: World) -> list[str]:

@@ -121,7 +121,8 @@ def _spread(hostile: bool) -> tuple[tuple[str, str], ...]:
     one = ("intake.ledger", "intake.vault", "intake.queues", "post.ledger", "post.wire.put", "probe.wire.find")
 
     def weight(label: str) -> int:
-        if label in OFTEN or (hostile and (".drop." in label or label in UNDONE)):
+        alone = ".drop." in label or label in UNDONE or (".secrets." in label and label in tokens.BOUNDARIES)
+        if label in OFTEN or (hostile and alone):
             return 0
         return WEIGHTS.get(label, 1 if label.startswith(one) else 2)
 

@@ -84,11 +84,10 @@ def _told(
     if not fates:
         good = code in UNCALLED and after["to"] in ("NEW", "HELD")
         return [] if good else [f"I9 {item['key']}: {claimer} says {said}, and called nobody"]
-    book = world.books[item["target"]]
     fate = fates[-1]
-    if item["key"] in book.refused and after["to"] == "REFUSED":
-        return []
-    if fate in CLEAN or (fate in ("lies", "garbled") and not code):
+    if fate == "refused":
+        good = after["to"] == "REFUSED"
+    elif fate in CLEAN or (fate in ("lies", "garbled") and not code):
         harmless = fate != "lies" or item["kind"] not in MONEY
         good = harmless and (code in WELL if code else after["to"] in ("POSTED", "DELIVERED"))
     else:

@@ -62,7 +62,7 @@ def broken(world: World) -> list[str]:
     found = []
     for item in world.postings():
         if item["state"] == "POSTED" and above_limit(world, item):
-            lines = [line for line in item["history"] if line.get("note", {}).get("action") == "approve"]
+            lines = [line for line in world.lines(item) if line.get("note", {}).get("action") == "approve"]
             if not any(line["note"].get("asked") not in (None, line["by"]) for line in lines):
                 found.append(f"I10 {item['key']} is above the limit and was booked without two people")
     return found + _crossed(world)

@@ -179,6 +179,8 @@ def _more(made: Plan, focus: tuple[str, str] | None, until: float) -> Plan:
     scheme = "rotating" if wanted < 0.1 else "fetched" if wanted < 0.16 else ""
     if label in tokens.BOUNDARIES or (focus and focus[1] == "expired"):
         scheme = "rotating" if label in tokens.BOUNDARIES or wanted < 0.5 else "fetched"
+    # Where clocks are ten minutes off and processes sleep for as long, a rotating pair dies, and only a person helps.
+    scheme = "fetched" if scheme and made.hostile else scheme
     setting = replace(
         made.setting, fenced=fenced, limit=limit, tokens=scheme, token_life=rng.choice((90.0, 400.0, 1800.0))
     )

@@ -209,6 +209,7 @@ class SimWire:
                 raise Uncertain("target_lost", "timed out")
             if work.ref in book.refuses or work.key in book.refuses:
                 book.refused.add(work.key)
+                book.calls[-1] = (self.worker.name, work.ref, "refused")
                 return Answer(400, {}, b"validation")
             known = book.shown(work.ref)
             made = commit()
