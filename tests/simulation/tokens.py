@@ -140,7 +140,7 @@ class SignedWire(HttpWire):
     """The product's transport of one process, whose network is the simulation's."""
 
     def __init__(self, world: World, worker: Worker, target: Any, account: str) -> None:
-        self.world, self.worker = world, worker
+        self.world, self.worker, self.patience = world, worker, target.quiet.client_timeout
         ports: Any = LedgerPort(world.table, worker)
         moment = lambda: world.hub.moment(worker.skew)  # noqa: E731
         store = SecretTokens(_Client(world, worker), "erp", f"{target.name}:{account}", ports, worker.name, moment)
@@ -176,7 +176,7 @@ class SignedWire(HttpWire):
                 return Answer(503)
             status, said = vendor.token(dict(parse_qsl((body or b"").decode())), self.worker.name)
             if fate.fault == "lost_answer":
-                self.world.hub.sleep(self.worker, self._target.quiet.client_timeout)
+                self.world.hub.sleep(self.worker, self.patience)
                 raise Uncertain("target_lost", "timed out")
             return Answer(status, {}, json.dumps(said).encode())
 
