@@ -17,8 +17,8 @@ def credential_page() -> Files:
         needs = ", ".join(code(field) for field in credentials.needs(auth)) or "nothing"
         targets.append((name, code(scheme.name), needs, scheme.lifetime, scheme.renewal))
     readers = []
-    for name in systems.READERS:
-        auth = systems.reader(name).auth
+    for name in dict.fromkeys((*systems.READERS, *systems.LISTERS)):
+        auth = (systems.reader if name in systems.READERS else systems.lister)(name).auth
         scheme = credentials.SCHEMES[auth["scheme"]]
         used.add(scheme.name)
         readers.append((name, code(scheme.name), ", ".join(code(field) for field in credentials.needs(auth))))
@@ -38,7 +38,7 @@ def credential_page() -> Files:
             "`shared/tieout/core/credentials.py` and the systems' declarations",
             ["A secret lies at `tieout/<stage>/<system>/<account>` in Secrets Manager, as a JSON object. Beside the",
              "fields below it may hold `expires_on` (YYYY-MM-DD): the day on which a person must have renewed it.",
-             "Probe looks at every account that a route names once an hour: `credential_days_left` is the nearest end,",
+             "Probe looks at every account that we call once an hour: `credential_days_left` is the nearest end,",
              "`credentials_wanting` counts secrets that are missing, incomplete or dead; both have an alarm, and the",
              "log names the account (`credential_wants_a_person`). `tieout systems show NAME` says it of one system."],
             ["## Targets", "", *grid(("System", "Scheme", "Fields", "Lives", "Renewed"), targets)],

@@ -1,11 +1,11 @@
-"""probe: schedule → in doubt, held, due: look, release, escalate; dead letters → booked; credentials seen ahead."""
+"""probe: schedule → in doubt, held, due, told in vain: look, release, escalate; dead letters → booked."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tieout.aws import wiring
-from tieout.work import credentials, probe, windows
+from tieout.work import credentials, poll, probe, windows
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -18,4 +18,5 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     wiring.count("probe", done)
     watched = windows.run(credentials.JOB, ports, lambda run: credentials.watch(ports, here.tables()))
     wiring.count("credentials", watched)
+    wiring.count("poll", poll.poll(ports, here.tables()))
     return dict(done)

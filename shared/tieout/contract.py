@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
@@ -262,26 +262,67 @@ class Called(Protocol):
     quiet: Quiet
 
 
-class Reader(Protocol):
-    """A source that can be asked as well: for the whole of an object that its event only names or cuts.
+class Asked(Called, Protocol):
+    """A source that can be asked as well. Asking writes nothing, so whatever goes wrong is asked again.
 
-    Asking writes nothing, so whatever goes wrong is asked again. The account's budget is the one of all who call it.
+    Of ``quiet`` only ``client_timeout`` and ``clock_skew`` mean something: nothing is ever in doubt. The account's
+    budget is the one of all who call it.
     """
 
-    name: str
-    #: Auth as data, as of a target.
-    auth: Mapping[str, str]
-    #: Of which only ``client_timeout`` and ``clock_skew`` mean something here: nothing is ever in doubt.
-    quiet: Quiet
     budget: Budget
     #: Its amendments to the verdict table of reading (`core.classify.READING`).
     verdicts: Sequence[Row]
+
+
+class Reader(Asked, Protocol):
+    """A source that is asked for the whole of an object that its event only names or cuts."""
 
     def again(self, wire: Wire, read: Read) -> Read:
         """``read`` with the whole object in place of what the event showed. Raises a verdict.
 
         ``TryAgain('source_behind')`` where the source still shows an older state than the event tells of.
         """
+
+
+@dataclass(frozen=True)
+class Poll:
+    """How a source is asked for the events that it may have told in vain.
+
+    Every ``every`` it lists what happened since the last listing's end, less ``overlap`` (its clock and ours, and what
+    it lists late), up to ``settle`` ago: younger events are left to their delivery. Further back than ``reach`` it
+    lists nothing.
+    """
+
+    every: timedelta
+    settle: timedelta
+    overlap: timedelta
+    reach: timedelta
+
+
+@dataclass(frozen=True)
+class Span:
+    """What is asked for: events of these types that happened from ``since`` until before ``until``."""
+
+    since: datetime
+    until: datetime
+    types: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a listing: each event as the body of its own delivery, and the next page (empty: it was the last)."""
+
+    bodies: Sequence[bytes]
+    next: str = ""
+
+
+class Lister(Asked, Protocol):
+    """A source that lists its events, so that one whose delivery was lost is found."""
+
+    poll: Poll
+
+    def listed(self, wire: Wire, span: Span, page: str) -> Page:
+        """One page of the events of a span; ``page`` is empty for the first. Raises a verdict."""
 
 
 class Target(Protocol):

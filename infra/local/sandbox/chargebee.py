@@ -5,8 +5,8 @@ On the wire it is Chargebee: the API key as the user of Basic authentication, fo
 ``chargebee-idempotency-key`` (the same answer again, 422 for other parameters), unknown parameters refused, errors with
 ``api_error_code``, metadata as a JSON text in and an object out, ``resource_version`` in milliseconds.
 
-Simplifications: a deleted customer is shown with ``deleted`` (its subscriptions are cancelled); nothing is invoiced; no
-webhooks are sent.
+Simplifications: a deleted customer is shown with ``deleted`` (its subscriptions are cancelled); nothing is invoiced.
+What happens on the site by itself is one of the captured events (``chargebee_events.py``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any
 
 from infra.local.sandbox.agenda import Agenda, Clock
 from infra.local.sandbox.books import Entry
-from infra.local.sandbox.system import Ground, System
+from infra.local.sandbox.chargebee_events import Events
+from infra.local.sandbox.system import Deliver, Ground, System
 from infra.local.sandbox.wire import Json, Reply, Request
 
 #: Parameters that each call takes.
@@ -49,16 +50,18 @@ class Chargebee(System):
 
     name = "chargebee"
 
-    def __init__(self, account: str, clock: Clock, agenda: Agenda, seed: int) -> None:
+    def __init__(self, account: str, clock: Clock, agenda: Agenda, seed: int, deliver: Deliver) -> None:
         super().__init__(account, clock, agenda, seed)
         self.api_key = self.ids.next("test_", 32)
+        self.events = Events(self, deliver, f"tieout:{self.ids.code('webhook password', 32)}")
+        self.courier = self.events.courier
         self.customers: dict[str, Json] = {}
         self.subscriptions: dict[str, Json] = {}
         self._answered: dict[str, tuple[bytes, Reply]] = {}
 
     def secret(self) -> Json:
         """What the product's secret store holds for this site."""
-        credentials = [f"tieout:{self.ids.code('webhook password', 32)}"]
+        credentials = [self.events.credential]
         return {"base_url": self.base_url, "api_key": self.api_key, "webhook_credentials": credentials}
 
     # --- the door ----------------------------------------------------------------------------------------------
@@ -87,6 +90,8 @@ class Chargebee(System):
     def act(self, request: Request) -> Reply:
         """Route one authorised call; a write under a key that was used is answered as it was."""
         parts = request.segments
+        if parts == ["api", "v2", "events"] and request.method == "GET":
+            return self.events.listed(request)
         if parts[:2] != ["api", "v2"] or len(parts) < 3 or parts[2] not in ("customers", "subscriptions"):
             return Refused(404, "invalid_request", "site_not_found", "Sorry, we couldn't find that resource").reply
         try:
@@ -227,4 +232,4 @@ def _rows(columns: Any) -> list[Json]:
 
 def stand(ground: Ground) -> Chargebee:
     """The sandbox of this system, found by the server."""
-    return Chargebee("acme", ground.clock, ground.agenda, ground.seed)
+    return Chargebee("acme-eu", ground.clock, ground.agenda, ground.seed, ground.send)

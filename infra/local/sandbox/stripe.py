@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from urllib.parse import urlencode
 
 from infra.local.sandbox import stripe_objects as objects
 from infra.local.sandbox.agenda import Agenda, Clock
@@ -92,6 +91,8 @@ class Stripe(System):
         self.api_key = "sk_test_" + self.ids.code("api key", 24)
         self.webhook_secrets = ["whsec_" + self.ids.code("webhook secret", 32)]
         self.enabled_events = set(ENABLED)
+        #: The account's API version, where it is another than the endpoint's: lists show events in it.
+        self.account_version = ""
         self.courier = Courier(agenda, send, f"/hooks/stripe/{account}", RETRIES)
         self.tables: dict[str, dict[str, Json]] = {
             name: {} for name in ("customers", "products", "prices", "subscriptions", "subscription_items",
@@ -205,7 +206,7 @@ class Stripe(System):
             parts = request.segments
             if len(parts) < 2 or parts[0] != "v1":
                 raise self._unknown_url(request)
-            form = request.form() if request.method == "POST" else parse_form(_query(request))
+            form = request.form() if request.method == "POST" else parse_form(request.raw_query)
             return Reply.json(200, self._route(request, parts[1], parts[2:], form))
         except Refused as refused:
             return self._error(refused)
@@ -231,7 +232,8 @@ class Stripe(System):
         if request.method == "GET" and not rest:
             return self._list(table, form)
         if request.method == "GET" and len(rest) == 2 and rest[1] == "lines":
-            return dict(self._get(table, rest[0])["lines"])
+            lines = self._get(table, rest[0])["lines"]
+            return self._page(lines["url"], lines["data"], form)
         if len(rest) != 1:
             raise self._unknown_url(request)
         return self._one(request, table, rest[0], form)
@@ -264,6 +266,12 @@ class Stripe(System):
         for name in ("email", "customer", "status", "type", "active", "product", "currency", "invoice", "price"):
             if name in form and not (table == "subscriptions" and form[name] == "all"):
                 rows = [row for row in rows if str(row.get(name)).lower() == str(form[name]).lower()]
+        if "types" in form:
+            if len(form["types"]) > 20:
+                raise invalid("Too many types.", "parameter_invalid", "types")
+            rows = [row for row in rows if row["type"] in form["types"]]
+        if table == "events" and self.account_version:
+            rows = [row | {"api_version": self.account_version} for row in rows]
         if "lookup_keys" in form:
             rows = [row for row in rows if row.get("lookup_key") in form["lookup_keys"]]
         for bound, limit in form["created"].items() if isinstance(form.get("created"), dict) else ():
@@ -541,7 +549,7 @@ class Stripe(System):
         request = {"id": self.ids.next("req_", 14) if key else None, "idempotency_key": key}
         event: Json = {
             "id": self.ids.next("evt_1", 23), "object": "event", "api_version": objects.API_VERSION,
-            "created": self.epoch(), "data": {"object": copy.deepcopy(about)}, "livemode": False,
+            "created": self.epoch(), "data": {"object": objects.shown(about)}, "livemode": False,
             "pending_webhooks": 1, "request": request, "type": kind,
         }  # fmt: skip
         self.tables["events"][event["id"]] = event
@@ -620,10 +628,6 @@ def _summed(lines: list[Json]) -> list[Json]:
         else:
             total[rate] = dict(tax)
     return list(total.values())
-
-
-def _query(request: Request) -> str:
-    return urlencode(dict(request.query))
 
 
 def _only(form: Json, allowed: frozenset[str]) -> None:

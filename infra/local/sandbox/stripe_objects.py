@@ -6,6 +6,7 @@ contract files are at hand.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -13,6 +14,8 @@ from typing import Any
 from infra.local.sandbox.wire import Json
 
 API_VERSION = "2026-09-30.endive"
+#: Lines of a document that an event shows; the others are listed.
+SHOWN_LINES = 10
 
 # the form fields that the API takes when it creates or changes an object; anything else is parameter_unknown
 _CUSTOMER_FIELDS = (
@@ -54,6 +57,15 @@ class Line:
 def tax_of(net: int, percentage: Decimal) -> int:
     """Tax in minor units on a net amount, half away from zero."""
     return int((Decimal(net) * percentage / 100).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+def shown(about: Json) -> Json:
+    """An object as an event shows it: at most the first ten lines, and that there are more."""
+    seen = copy.deepcopy(about)
+    lines = seen.get("lines")
+    if isinstance(lines, dict) and len(lines["data"]) > SHOWN_LINES:
+        seen["lines"] = lines | {"data": lines["data"][:SHOWN_LINES], "has_more": True}
+    return seen
 
 
 def listing(url: str, data: list[Json], more: bool = False) -> Json:

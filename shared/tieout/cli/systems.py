@@ -11,6 +11,7 @@ from tieout import flows, systems
 from tieout.cli import show
 from tieout.cli.client import PROBLEM, Failure
 from tieout.cli.command import AsJson, command, out
+from tieout.contract import Asked
 from tieout.core import credentials
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The outside systems that are known.")
@@ -86,14 +87,19 @@ def whole(name: str) -> dict[str, Any]:
         found |= _target(name)
     if "source" in roles:
         found |= _source(name)
-    if "reader" in roles:
-        found |= _reader(name)
+    if "reader" in roles or "lister" in roles:
+        found |= _asked(name, systems.reader(name) if "reader" in roles else systems.lister(name))
+    if "lister" in roles:
+        how = systems.lister(name).poll
+        found["lost_events_are_listed"] = (
+            f"every {how.every}, up to {how.settle} ago, {how.overlap} of it again, {how.reach} back at most"
+        )
     return found
 
 
-def _reader(name: str) -> dict[str, Any]:
-    reader = systems.reader(name)
+def _asked(name: str, reader: Asked) -> dict[str, Any]:
     return {
+        "asked_secret": f"tieout/<stage>/{name}/<account>",
         "asked_with": reader.auth["scheme"],
         "asking_needs": list(credentials.needs(reader.auth)),
         "asked_at_once": reader.budget.concurrency,

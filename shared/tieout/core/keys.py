@@ -92,6 +92,11 @@ def refresh_item(target: str) -> Key:
     return Key(f"K#{target}")
 
 
+def cursor_item(target: str) -> Key:
+    """Key of where the listing of one source account (``system:account``) has come to."""
+    return Key(f"C#{target}")
+
+
 def run_item(flow: str, identity: str, run: int = 1) -> Key:
     """Key of one run of a multi-step flow; a restart is run n+1."""
     return Key(f"F#{part(flow)}#{identity}", f"r{run:04d}")

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from tieout.contract import Reader, Source, Target
+    from tieout.contract import Lister, Reader, Source, Target
 
 #: Every system, in the order in which pages show them: name, and what it is to us. A source tells us things, a reader
-#: can be asked as well, a target is written to.
+#: is asked for the whole of an object, a lister for the events that it told in vain, a target is written to.
 SYSTEMS: dict[str, tuple[str, ...]] = {
-    "stripe": ("source", "target"),
+    "stripe": ("source", "reader", "lister", "target"),
     "salesforce": ("source", "target"),
-    "chargebee": ("source", "target"),
+    "chargebee": ("source", "lister", "target"),
     "zuora": ("source", "reader"),
     "hubspot": ("source",),
     "netsuite": ("target",),
@@ -32,6 +32,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
 }
 SOURCES = tuple(name for name, roles in SYSTEMS.items() if "source" in roles)
 READERS = tuple(name for name, roles in SYSTEMS.items() if "reader" in roles)
+LISTERS = tuple(name for name, roles in SYSTEMS.items() if "lister" in roles)
 TARGETS = tuple(name for name, roles in SYSTEMS.items() if "target" in roles)
 
 
@@ -56,6 +57,14 @@ def reader(name: str) -> Reader:
     if name not in READERS:
         raise KeyError(name)
     return cast("Reader", import_module(f"tieout.systems.{name}.reader").READER)
+
+
+@cache
+def lister(name: str) -> Lister:
+    """How the source called ``name`` lists its events; ``KeyError`` if it does not. As `reader`."""
+    if name not in LISTERS:
+        raise KeyError(name)
+    return cast("Lister", import_module(f"tieout.systems.{name}.reader").READER)
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final, Literal
@@ -32,14 +33,24 @@ class Standing:
 
 
 def accounts(tables: Tables) -> list[str]:
-    """Every target account that a route names, in the order of the table."""
-    return list(dict.fromkeys(route.target for route in tables.routes))
+    """Every target account that a route names, in the order of the table; then every source account that is asked."""
+    named = [route.target for route in tables.routes]
+    told = [str(row.key) for row in tables.tables["source_accounts"].rows]
+    asked = {*systems.READERS, *systems.LISTERS}
+    return list(dict.fromkeys([*named, *(one for one in told if one.partition(":")[0] in asked)]))
+
+
+def declared(system: str) -> Mapping[str, str]:
+    """How we prove who we are to a system: as its writer, else as its reader."""
+    if system in systems.TARGETS or system not in (*systems.READERS, *systems.LISTERS):
+        return systems.target(system).auth
+    return (systems.reader if system in systems.READERS else systems.lister)(system).auth
 
 
 def standing(ports: Ports, target: str, today: date) -> Standing:
-    """How one target account's credentials stand. Its secret is read, none of it is kept or shown."""
+    """How one account's credentials stand. Its secret is read, none of it is kept or shown."""
     system, _, account = target.partition(":")
-    auth = systems.target(system).auth
+    auth = declared(system)
     scheme = credentials.SCHEMES[auth["scheme"]]
     if scheme.name == "drop":
         return Standing(target, "good", scheme.name)
@@ -63,7 +74,7 @@ def standing(ports: Ports, target: str, today: date) -> Standing:
 
 
 def watch(ports: Ports, tables: Tables) -> dict[str, int]:
-    """Look at every account a route names; the figures of one metric line, and a log line for each that needs a person.
+    """Look at every account that we call; the figures of one metric line, and a log line for each that needs a person.
 
     ``credential_days_left`` is the least of all accounts, in days; ``credentials_wanting`` counts accounts whose secret
     is missing, incomplete or dead.

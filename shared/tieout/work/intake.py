@@ -47,6 +47,8 @@ class Arrival:
     received: str
     body: bytes
     vault: str = ""
+    #: How it came where its sender did not bring it: ``poll``, out of the source's own list.
+    via: str = ""
     #: What its body says, once it was read: its events, or what stood in the way.
     reads: Sequence[Read] | Exception = ()
 
@@ -114,8 +116,9 @@ def _open(message: Message, ports: Ports) -> Arrival:
     body = message.body
     raw = base64.b64decode(body["body_b64"], validate=True) if "body_b64" in body else ports.vault.get(body["body_at"])
     return Arrival(
-        message, body["source"], body["account"], body["delivery"], body["received_at"], raw, body.get("body_at", "")
-    )
+        message, body["source"], body["account"], body["delivery"], body["received_at"], raw, body.get("body_at", ""),
+        body.get("via", ""),
+    )  # fmt: skip
 
 
 def _keep(arrivals: Sequence[Arrival], ports: Ports) -> None:
@@ -400,6 +403,7 @@ def event_item(arrival: Arrival, taken: Taken, key: Key, ports: Ports, token: st
         "messages": [arrival.message.id],
     }  # fmt: skip
     item |= {"find": taken.object_id} if taken.object_id else {}
+    item |= {"via": arrival.via} if arrival.via else {}
     item |= {"flow": taken.flow} if taken.flow else {}
     item |= {"drift": list(taken.drift)} if taken.drift else {}
     item |= {"entity": taken.doc.entity} if taken.doc is not None else {}
@@ -445,7 +449,8 @@ def _again(arrival: Arrival, taken: Taken, event: Item, found: Mapping[Key, Item
     """The event is known: the same content is a duplicate (and sent again while its posting is NEW), other content
     a case beside the original, which stands."""
     ports = batch.ports
-    if event["fingerprint"] == taken.fingerprint:
+    # A list may write an event otherwise than its delivery did (in the account's API version, not the endpoint's).
+    if event["fingerprint"] == taken.fingerprint or event.get("via", "") != arrival.via:
         for made in taken.made:
             posting = found.get(made.put.key)
             if posting is not None and posting["state"] == ledger.NEW:

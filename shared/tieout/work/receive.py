@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -61,7 +61,7 @@ def receive(delivery: Delivery, doors: Doors) -> Response:
         if not secrets:
             raise NeedsHuman("unknown_account", source=delivery.source, account=delivery.account)
         _verify(delivery, source, secrets)
-        doors.enqueue(envelope(delivery, doors))
+        doors.enqueue(envelope(delivery, doors.keep))
     except NeedsHuman as verdict:
         return refusal(verdict)
     except Unavailable as unavailable:
@@ -90,7 +90,7 @@ def _verify(delivery: Delivery, source: Source, secrets: list[str]) -> None:
         raise NeedsHuman("too_large", bytes=len(delivery.body), most=most)
 
 
-def envelope(delivery: Delivery, doors: Doors) -> dict[str, Any]:
+def envelope(delivery: Delivery, keep: Callable[[str, bytes], str]) -> dict[str, Any]:
     """The inbox message: the untouched bytes, base64, or a pointer to them."""
     name = keys.delivery_id(delivery.source, delivery.account, delivery.body)
     message: dict[str, Any] = {
@@ -102,7 +102,7 @@ def envelope(delivery: Delivery, doors: Doors) -> dict[str, Any]:
     }
     if len(delivery.body) <= INLINE_MOST:
         return message | {"body_b64": base64.b64encode(delivery.body).decode()}
-    return message | {"body_at": doors.keep(f"large/{name}", delivery.body)}
+    return message | {"body_at": keep(f"large/{name}", delivery.body)}
 
 
 def _stamp(at: datetime) -> str:

@@ -11,21 +11,20 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from tieout import systems
 from tieout.contract import Read, Reader, Wire
 from tieout.core import capacity, keys, ledger
-from tieout.core.classify import Answer
 from tieout.core.keys import Key
 from tieout.core.parse import write_json
 from tieout.core.verdicts import NeedsHuman, TryAgain, Verdict
+from tieout.work.asking import Asking
 from tieout.work.book import CASE_AGAIN
-from tieout.work.commit import View, commit
+from tieout.work.commit import View
 from tieout.work.ports import Ports
-from tieout.work.post import RECORD_MARGIN, Slots, pause
 
 #: How long an object that is not shown is taken to be late in coming, and not to be gone.
 GONE_AFTER: Final = timedelta(minutes=10)
@@ -90,7 +89,7 @@ def again(wanted: Sequence[Wanted], ports: Ports, *, waiting: bool = False) -> F
     for target, (source, account) in accounts.items():
         fresh = [one for one in wanted if (one.source, one.account) == (source, account) and one.event not in known]
         if fresh:
-            for key, one in _Account(ports, view, target, source).ask(account, fresh).items():
+            for key, one in _ask(source, fresh, Asking(ports, view, target)).items():
                 if isinstance(one, Verdict):
                     found[key] = one
                 else:
@@ -113,122 +112,54 @@ def _keep(read: Mapping[Key, Read], ports: Ports) -> Found:
 
 
 # --- one account -------------------------------------------------------------------------------------------------
-@dataclass
-class _Account:
-    """Asking one source account for several objects, under one slot of its budget."""
-
-    ports: Ports
-    view: View
-    target: str
-    source: str
-    good: int = 0
-    told: Verdict | None = None
-    slots: Slots = field(init=False)
-
-    def ask(self, account: str, wanted: Sequence[Wanted]) -> dict[Key, Read | Verdict]:
-        """The whole of each object, or the verdict. One that is about the account ends the asking for all."""
-        try:
-            reader = systems.reader(self.source)
-        except KeyError:
-            nobody = NeedsHuman("source_unreadable", "no reader", said="this system is not asked")
-            return {one.event: self._of(nobody, one) for one in wanted}
-        try:
-            wire: Wire = Timed(self.ports.wire(reader, account), self.ports, reader.quiet.client_timeout)
-            self._take(reader)
-        except Verdict as verdict:
-            return {one.event: self._of(verdict, one) for one in wanted}
-        try:
-            return self._each(reader, wire, wanted)
-        finally:
-            self._give_back()
-
-    def _take(self, reader: Reader) -> None:
-        self.slots = Slots(self.target, reader.budget.concurrency, self.ports.owner)
-        lease = timedelta(seconds=self.ports.function_timeout + 10)
-        commit(self.ports.ledger, self.view, "", lambda seen: self.slots.take(seen, self.ports.now(), lease))
-        self.slots.held = True
-
-    def _each(self, reader: Reader, wire: Wire, wanted: Sequence[Wanted]) -> dict[Key, Read | Verdict]:
+def _ask(source: str, wanted: Sequence[Wanted], asking: Asking) -> dict[Key, Read | Verdict]:
+    """The whole of each object, or the verdict. One that is about the account ends the asking for all."""
+    try:
+        reader = systems.reader(source)
+    except KeyError:
+        nobody = NeedsHuman("source_unreadable", "no reader", said="this system is not asked")
+        return {one.event: _of(nobody, one, asking.target) for one in wanted}
+    try:
+        wire = asking.begin(reader, wanted[0].account)
+    except Verdict as verdict:
+        return {one.event: _of(verdict, one, asking.target) for one in wanted}
+    try:
         answers: dict[tuple[Any, ...], Read | Verdict] = {}
         for one in wanted:
-            if self.told is not None:
-                answers.setdefault(one.about, self.told)
-            # Events that come together are asked for once, for the newest of them: the answer holds for all.
             if one.about not in answers:
+                # Events that come together are asked for once, for the newest of them: the answer holds for all.
                 same = [two.read for two in wanted if two.about == one.about]
                 newest = max(same, key=lambda read: read.object_version or 0)
-                answers[one.about] = self._one(reader, wire, newest)
-        return {one.event: self._for(answers[one.about], one) for one in wanted}
-
-    def _one(self, reader: Reader, wire: Wire, read: Read) -> Read | Verdict:
-        try:
-            whole = reader.again(wire, read)
-        except Verdict as verdict:
-            if capacity.about_the_account(verdict) or verdict.code == "target_credentials":
-                self.told = verdict
-            else:
-                self.good += 1
-            return verdict
-        self.good += 1
-        return whole
-
-    def _for(self, answer: Read | Verdict, one: Wanted) -> Read | Verdict:
-        """The answer as this very event's."""
-        if isinstance(answer, Verdict):
-            return self._of(answer, one)
-        return replace(
-            one.read, object=answer.object, object_version=answer.object_version, ours=answer.ours,
-            entity=answer.entity or one.read.entity, thin=False,
-        )  # fmt: skip
-
-    def _of(self, verdict: Verdict, one: Wanted) -> Verdict:
-        """The verdict with the names that its sentence needs."""
-        facts = {"target": self.target, "what": f"{one.read.type} {one.read.object_id}", **verdict.facts}
-        return type(verdict)(verdict.code, verdict.log, **facts)
-
-    def _give_back(self) -> None:
-        self.slots.good = self.good
-        now = self.ports.now()
-        try:
-            commit(self.ports.ledger, self.view, "", lambda seen: self.slots.tell(seen, self.told, now, giving=True))
-            if self.told is not None:
-                pause(self.ports, self.view, self.target, self.told)
-        except TryAgain:
-            self.ports.log("slot_left_to_expire", target=self.target)
+                answers[one.about] = asking.over or _one(reader, wire, newest, asking)
+        return {one.event: _for(answers[one.about], one, asking.target) for one in wanted}
+    finally:
+        asking.end()
 
 
-@dataclass
-class Timed:
-    """A wire that begins no call which the rest of the invocation cannot see to its end and record."""
+def _one(reader: Reader, wire: Wire, read: Read, asking: Asking) -> Read | Verdict:
+    try:
+        whole = reader.again(wire, read)
+    except Verdict as verdict:
+        asking.heard(verdict)
+        return verdict
+    asking.heard(None)
+    return whole
 
-    wire: Wire
-    ports: Ports
-    client_timeout: int
-    account: str = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.account = self.wire.account
+def _for(answer: Read | Verdict, one: Wanted, target: str) -> Read | Verdict:
+    """The answer as this very event's."""
+    if isinstance(answer, Verdict):
+        return _of(answer, one, target)
+    return replace(
+        one.read, object=answer.object, object_version=answer.object_version, ours=answer.ours,
+        entity=answer.entity or one.read.entity, thin=False,
+    )  # fmt: skip
 
-    @property
-    def settings(self) -> Mapping[str, str]:
-        """Non-secret settings of the account."""
-        return self.wire.settings
 
-    def call(
-        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
-    ) -> Answer:
-        """One call, where there is time for it. Raises ``TryAgain('deadline_near')``."""
-        if self.ports.remaining() < self.client_timeout + RECORD_MARGIN:
-            raise TryAgain("deadline_near", after=1)
-        return self.wire.call(method, path, headers=headers, body=body)
-
-    def put_once(self, name: str, body: bytes) -> bool:
-        """As the wire does."""
-        return self.wire.put_once(name, body)
-
-    def get(self, name: str) -> bytes | None:
-        """As the wire does."""
-        return self.wire.get(name)
+def _of(verdict: Verdict, one: Wanted, target: str) -> Verdict:
+    """The verdict with the names that its sentence needs."""
+    facts = {"target": target, "what": f"{one.read.type} {one.read.object_id}", **verdict.facts}
+    return type(verdict)(verdict.code, verdict.log, **facts)
 
 
 # --- waiting -----------------------------------------------------------------------------------------------------

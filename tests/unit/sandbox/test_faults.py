@@ -237,7 +237,8 @@ def test_secrets_are_named_as_the_product_expects(sandboxes: Sandboxes) -> None:
     assert {name.split("/")[2] for name in secrets} >= set(systems.TARGETS)
     for name, secret in secrets.items():
         system = name.split("/")[2]
-        declared = (systems.target(system) if system in systems.TARGETS else systems.reader(system)).auth
+        asks = systems.reader if system in systems.READERS else systems.lister
+        declared = (systems.target(system) if system in systems.TARGETS else asks(system)).auth
         assert missing(declared, secret) == (), name
     assert set(secrets["tieout/dev/stripe/acct_us"]) == {"base_url", "api_key", "webhook_secrets"}
     assert set(secrets["tieout/dev/netsuite/acme"]) == {

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
 from tests.unit.systems.test_target_laws import FakeWire, always
 from tieout import systems
-from tieout.contract import Read
+from tieout.contract import Read, Span
 from tieout.core import credentials
 from tieout.core.classify import COMMON, READING, Answer, Row, classify
 from tieout.core.problems import PROBLEMS
@@ -25,10 +27,19 @@ INTAKE, MARGIN = 30, 5
 every_reader = pytest.mark.parametrize("name", systems.READERS)
 
 
+every_lister = pytest.mark.parametrize("name", systems.LISTERS)
+
+
 def thin(name: str) -> list[Read]:
-    """One read of each type whose object is read again, out of the captured events."""
-    paths = [EVENTS / name / f"{type_}.json" for type_ in systems.source(name).rereads]
-    return [systems.source(name).read(path.read_bytes())[0] for path in paths if path.exists()]
+    """One read of each type whose object is read again, out of the captured events (Stripe's with their lines cut)."""
+    found: list[Read] = []
+    for type_ in systems.source(name).rereads:
+        event = json.loads((EVENTS / name / f"{type_}.json").read_text("utf-8"))
+        if name == "stripe":
+            event["data"]["object"]["lines"]["has_more"] = True
+        found += systems.source(name).read(json.dumps(event).encode())[:1]
+    assert all(read.thin for read in found)
+    return found
 
 
 @every_reader
@@ -90,6 +101,83 @@ def test_what_http_says_means_the_same_everywhere(name: str, status: int, kind: 
     for read in thin(name):
         with pytest.raises(kind):
             systems.reader(name).again(always(status, {}), read)
+
+
+# --- listing -------------------------------------------------------------------------------------------------------
+SPAN = Span(NOW - timedelta(hours=1), NOW, ("invoice.finalized", "invoice_generated"))
+
+
+@every_lister
+def test_what_is_lost_is_asked_for_before_a_vendor_forgets_it_and_after_it_should_have_come(name: str) -> None:
+    how = systems.lister(name).poll
+    assert how.reach >= 100 * (how.every + how.overlap + how.settle)
+    assert how.overlap >= timedelta(minutes=1)
+    assert how.settle >= timedelta(minutes=1)
+
+
+@every_lister
+@pytest.mark.parametrize("answer", [one for name, one in HOSTILE.items()], ids=HOSTILE)
+@pytest.mark.parametrize("page", ["", "somewhere"])
+def test_a_strange_answer_to_a_listing_is_a_verdict_and_never_the_end_of_the_list(
+    name: str, answer: Answer, page: str
+) -> None:
+    wire = FakeWire(lambda method, path: answer)
+    with pytest.raises(Verdict) as said:
+        systems.lister(name).listed(wire, SPAN, page)
+    assert said.value.code in PROBLEMS
+    assert {method for method, _ in wire.asked} == {"GET"}
+
+
+@every_lister
+@pytest.mark.parametrize(("status", "kind"), [(401, TryAgain), (403, NeedsHuman), (429, TryAgain), (503, TryAgain)])
+def test_what_http_says_to_a_listing_means_the_same_everywhere(name: str, status: int, kind: type[Verdict]) -> None:
+    with pytest.raises(kind):
+        systems.lister(name).listed(always(status, {}), SPAN, "")
+
+
+def test_stripe_s_list_is_picked_by_type_and_goes_on_at_the_last_event_of_a_page() -> None:
+    rows = [{"id": "evt_2", "type": "made.up"}, {"id": "evt_1", "type": "invoice.finalized"}]
+    wire = always(200, {"object": "list", "data": rows, "has_more": True})
+    page = systems.lister("stripe").listed(wire, SPAN, "evt_9")
+    assert ([json.loads(body)["id"] for body in page.bodies], page.next) == (["evt_1"], "evt_1")
+    (_, path) = wire.asked[0]
+    assert parse_qs(path.partition("?")[2]) == {
+        "limit": ["100"], "created[gte]": [str(int(SPAN.since.timestamp()))], "starting_after": ["evt_9"],
+        "created[lt]": [str(int(SPAN.until.timestamp()))], "types[]": list(SPAN.types),
+    }  # fmt: skip
+    many = replace(SPAN, types=[f"type.{number}" for number in range(21)])
+    systems.lister("stripe").listed(wire, many, "")
+    assert "types[]" not in parse_qs(wire.asked[1][1].partition("?")[2]), "twenty are what one call may ask for"
+
+
+def test_stripe_s_lines_are_read_to_their_end_in_the_version_of_the_event() -> None:
+    read = thin("stripe")[0]
+    pages = [{"data": [{"id": f"il_{number}"} for number in range(start, start + 100)], "has_more": start < 200}
+             for start in (0, 100, 200)]  # fmt: skip
+    seen: list[Any] = []
+
+    class Wire(FakeWire):
+        def call(self, method: str, path: str, *, headers: Any = None, body: bytes | None = None) -> Answer:
+            seen.append((path.partition("?")[2], headers))
+            return Answer(200, {}, json.dumps(pages[len(seen) - 1]).encode())
+
+    whole = systems.reader("stripe").again(Wire(lambda m, p: Answer(200)), read)
+    assert [query for query, _ in seen] == ["limit=100", "limit=100&starting_after=il_99",
+                                            "limit=100&starting_after=il_199"]  # fmt: skip
+    assert {headers["Stripe-Version"] for _, headers in seen} == {read.api}
+    assert (len(whole.object["lines"]["data"]), whole.object["lines"]["has_more"], whole.thin) == (300, False, False)
+    assert {**whole.object, "lines": None} == {**read.object, "lines": None}
+
+
+def test_chargebee_s_list_is_asked_for_in_order_of_time_and_goes_on_at_its_offset() -> None:
+    wire = always(200, {"list": [{"event": {"id": "ev_1"}}], "next_offset": '["177","2"]'})
+    page = systems.lister("chargebee").listed(wire, SPAN, '["176","1"]')
+    assert ([json.loads(body) for body in page.bodies], page.next) == ([{"id": "ev_1"}], '["177","2"]')
+    assert parse_qs(wire.asked[0][1].partition("?")[2]) == {
+        "limit": ["100"], "occurred_at[after]": [str(int(SPAN.since.timestamp()) - 1)],
+        "occurred_at[before]": [str(int(SPAN.until.timestamp()))], "sort_by[asc]": ["occurred_at"],
+        "event_type[in]": ['["invoice.finalized","invoice_generated"]'], "offset": ['["176","1"]'],
+    }  # fmt: skip
 
 
 # --- Zuora ---------------------------------------------------------------------------------------------------------

@@ -29,8 +29,12 @@ def look(made: World, target: str = "netsuite:acme") -> Any:
     return standing(made.ports(), target, made.time.date())
 
 
-def test_every_account_that_a_route_names_is_looked_at() -> None:
+def test_every_account_that_a_route_names_or_that_is_asked_is_looked_at() -> None:
     assert set(accounts(tables.load())) >= {"netsuite:acme", "legacy:acme", "stripe:acct_us", "salesforce:acme"}
+    assert set(accounts(tables.load())) >= {"zuora:acme-eu", "chargebee:acme-eu"}
+    made = World()
+    made.secrets.values["zuora", "acme-eu"] = {"base_url": "https://x.example", "client_id": "c"}
+    assert look(made, "zuora:acme-eu").lacks == ("client_secret",)
 
 
 @pytest.mark.parametrize(("days", "state"), [(SOON + 1, "good"), (SOON, "soon"), (0, "soon"), (-1, "dead")])

@@ -70,7 +70,12 @@ class Stripe:
         }
     )
     open: frozenset[str] = frozenset({"metadata"})
-    rereads: Mapping[str, str] = {}
+    #: Only of a document whose lines the event cuts.
+    rereads: Mapping[str, str] = {
+        "credit_note.created": "/v1/credit_notes/{id}/lines",
+        "invoice.finalized": "/v1/invoices/{id}/lines",
+        "invoice.voided": "/v1/invoices/{id}/lines",
+    }
 
     def verify(self, delivery: Delivery, secrets: Sequence[str]) -> str:
         """The id of the secret that signed; see the contract. The age is judged only once the signature holds."""
@@ -99,18 +104,22 @@ class Stripe:
         created = event.get("created")
         if type(created) is not int or not 0 <= created <= LAST_SECOND:
             raise _wrong("created")
-        metadata = about.get("metadata")
+        metadata, lines, version = about.get("metadata"), about.get("lines"), event.get("api_version")
+        type_ = _text(event, "type")
+        cut = isinstance(lines, Mapping) and lines.get("has_more") is True
         ours = metadata.get("tieout_ref") if isinstance(metadata, Mapping) else None
         return (
             Read(
                 event_id=_text(event, "id"),
-                type=_text(event, "type"),
+                type=type_,
                 object_id=_text(about, "id"),
                 object=about,
                 occurred=datetime.fromtimestamp(created, UTC),
                 object_version=created,
                 ours=ours if isinstance(ours, str) and ours else None,
                 unknown=tuple(sorted(set(event) - KNOWN)),
+                thin=cut and type_ in self.rereads,
+                api=version if isinstance(version, str) and version else None,
             ),
         )
 

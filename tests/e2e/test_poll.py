@@ -1,0 +1,90 @@
+"""A webhook that never came is found in the source's own list, through the deployed regime."""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stdout
+from datetime import timedelta
+
+import pytest
+
+from infra.local.sandbox import Fault, Line, When
+from infra.local.sandbox.chargebee import Chargebee
+from tests.e2e.scene import Scene, scene
+from tieout.core import ledger
+
+NEVER = When(hold=True)
+LIST = "GET /stripe/acct_us/v1/events"
+
+
+def hours(on: Scene, count: float) -> None:
+    """World time passes, with the probe's minute every five."""
+    for _ in range(int(count * 12)):
+        on.world.advance(timedelta(minutes=5))
+        with redirect_stdout(io.StringIO()):
+            outcome = on.world.invoke("probe", {})
+        assert not outcome.failed, outcome
+        on.settle()
+
+
+def test_an_invoice_whose_webhook_was_lost_reaches_the_erp_and_nothing_is_there_twice() -> None:
+    with scene() as on:
+        hours(on, 0.2)
+        told, lost = on.bill(), on.bill(when=NEVER)
+        hours(on, 1)
+        assert {item["source_id"]: item["state"] for item in on.postings()} == {
+            told["id"]: ledger.POSTED, lost["id"]: ledger.POSTED,
+        }  # fmt: skip
+        by_way = {item["find"]: item.get("via", "") for item in on.events() if item["type"] == "invoice.finalized"}
+        assert by_way == {told["id"]: "", lost["id"]: "poll"}
+        assert len(on.in_netsuite()) == 2
+
+
+@pytest.mark.parametrize("kind", ["unavailable", "truncated", "rate_limit", "drop_before"])
+def test_a_page_that_fails_is_asked_for_again(kind: str) -> None:
+    with scene() as on:
+        hours(on, 0.2)
+        fault = on.sandboxes.faults.add(Fault(kind, LIST, times=2, args={"seconds": 1500}))
+        lost = [on.bill(when=NEVER) for _ in range(3)]
+        hours(on, 1.5)
+        assert fault.struck
+        assert {item["source_id"] for item in on.postings()} == {invoice["id"] for invoice in lost}
+
+
+def test_a_late_webhook_after_the_list_is_no_conflict_though_the_list_writes_it_otherwise() -> None:
+    with scene() as on:
+        on.stripe.account_version = "2024-04-10"
+        hours(on, 0.2)
+        invoice = on.bill(when=NEVER)
+        hours(on, 1)
+        on.stripe.send(on.event_of(invoice))
+        on.settle()
+        (event,) = [item for item in on.events() if item["type"] == "invoice.finalized"]
+        assert (event["state"], event["via"], event["deliveries"]) == (ledger.MADE, "poll", 2)
+        assert len(on.in_netsuite()) == 1
+
+
+def test_an_invoice_of_more_lines_than_an_event_shows_is_whole_in_the_erp() -> None:
+    with scene() as on:
+        lines = [Line(1000 + number, 1, "prod_pro", "Pro", tax_rate="txr_us_exempt") for number in range(130)]
+        invoice = on.stripe.finalize_invoice(on.customer, lines)
+        on.settle()
+        (event,) = [item for item in on.events() if item["type"] == "invoice.finalized"]
+        assert event["reread"]
+        (posting,) = on.postings()
+        assert (posting["state"], posting["total"]) == (ledger.POSTED, invoice["total"])
+        assert [entry.total_minor for entry in on.in_netsuite()] == [invoice["total"]]
+        assert len(on.sandboxes.calls("GET /stripe/acct_us/v1/invoices/.*/lines")) == 2
+
+
+def test_a_customer_whose_webhook_chargebee_lost_reaches_the_legacy_erp() -> None:
+    with scene() as on:
+        hours(on, 0.2)
+        site = on.sandboxes.of(Chargebee).events
+        told = site.occur("customer_created")
+        lost = site.occur("customer_created", when=NEVER)
+        hours(on, 1)
+        by_way = {item["event_id"]: item.get("via", "") for item in on.events() if item["source"] == "chargebee"}
+        assert by_way == {told["id"]: "", lost["id"]: "poll"}
+        postings = [item for item in on.postings("customer") if item["source"] == "chargebee"]
+        assert [item["state"] for item in postings] == [ledger.POSTED, ledger.POSTED]
