@@ -24,8 +24,8 @@ from tieout.aws.ledger import DynamoLedger
 from tieout.aws.services import EventBus, S3Drop, S3Vault, SecretsManager, SqsQueues, StepFunctions
 from tieout.contract import Called, Delivery, Response, Wire
 from tieout.core.credentials import SCHEMES
-from tieout.core.verdicts import NeedsHuman
-from tieout.work.ports import Message, Ports
+from tieout.core.verdicts import NeedsHuman, TryAgain
+from tieout.work.ports import Message, Ports, Unavailable
 
 if TYPE_CHECKING:  # receive is wired too, and loads neither table nor transport
     from tieout.aws.auth import TokenStore
@@ -95,7 +95,12 @@ class Environment:
             from tieout.aws.http import drop_wire, http_wire
 
             scheme = SCHEMES[system.auth["scheme"]]
-            if scheme.name == "drop":
+            if scheme.name == "drop" and self._hosts_its_own(system.name, account):
+                from tieout.aws.sftp import SftpWire
+
+                limit = float(system.quiet.client_timeout)
+                self.wires[key] = SftpWire(account, partial(self._secret, system.name, account), limit)
+            elif scheme.name == "drop":
                 prefix = f"{system.name}/{account}/"
                 self.wires[key] = drop_wire(account, S3Drop(_Lazy("s3"), self.settings.drop_bucket, prefix))
             else:
@@ -110,6 +115,13 @@ class Environment:
         name = f"{self.settings.secrets_prefix}/{system}/{account}"
         target = f"{system}:{account}"
         return SecretTokens(_Lazy("secretsmanager"), name, target, self.ledger, self.id, clock.now)
+
+    def _hosts_its_own(self, system: str, account: str) -> bool:
+        """Whether a file target's account names an SFTP host in its secret; else its drop is the bucket's prefix."""
+        try:
+            return bool((self.secrets.get(system, account) or {}).get("host"))
+        except Unavailable as error:
+            raise TryAgain("secrets_unavailable", str(error)) from error
 
     def _secret(self, system: str, account: str) -> Mapping[str, Any]:
         secret = self.secrets.get(system, account)

@@ -302,6 +302,11 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "target_refused": Problem(
         "{target} refused the document: {said}.", "A rule there.", "Correct the document or the mapping; then release.",
         FINANCE),
+    "target_host_key": Problem(
+        "{target} shows another host key than the one we hold.",
+        "Its key was replaced, or another machine answers at its address.",
+        "Ask its operators for the key by another way and put it into the secret; then retry.", ENGINEER,
+        severity="critical"),
     "target_reference_missing": Problem(
         "{target} misses a record the document names: {said}.", "Master data is incomplete there.",
         "Create the record; then release.", FINANCE),
