@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo test simulate mutants conformance check bench rehearse generate accept build clean lock format \
+.PHONY: help run demo test simulate mutants conformance acceptance check bench rehearse generate accept build clean lock format \
 	check-code check-types check-imports check-template check-fresh check-meta
 
 PYTHON ?= python3
@@ -12,6 +12,8 @@ JOBS ?= 2
 SEEDS ?= 20000
 DEPTH ?= 2
 ARGS ?=
+PLANT ?=
+EACH ?=
 
 BIN := .venv/bin
 SAM := .venv-sam/bin/sam
@@ -42,6 +44,9 @@ mutants: .venv/.ready ## hunts each kept reliability bug with the simulation; SE
 
 conformance: .venv/.ready .venv-acceptance/.ready ## asks a second AWS (MiniStack, on loopback) what the local one is asked: docs/conformance.md
 	$(BIN)/python -m tests.conformance
+
+acceptance: .venv/.ready .venv-sam/.ready .venv-acceptance/.ready ## sam build and deploy into MiniStack with IAM on, the demo's story on it; PLANT=PostRole:sqs:SendMessage must end red
+	$(BIN)/python -m infra.acceptance $(if $(PLANT),--without $(PLANT)) $(if $(EACH),--each $(EACH))
 
 check: check-code check-types check-imports check-template check-fresh check-meta ## lint, types, import law, template, derived files, house rules
 	@echo "check: all clean"

@@ -11,23 +11,33 @@ import hashlib
 import json
 import secrets
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl, urlencode
 
 from infra.local.api import Response
 
 if TYPE_CHECKING:
-    from infra.local.world import World
+    from infra.local.api import Api
+    from infra.local.clock import WorldClock
 
 PEOPLE = {"vera": "viewer", "oscar": "operator", "ada": "approver", "audrey": "auditor", "adam": "admin"}
 PREFIX = "/_local/oidc"
 _SECONDS = 300
 
 
+class House(Protocol):
+    """Whose keys and whose time the provider uses: the local world's, or those of `infra.acceptance`."""
+
+    @property
+    def api(self) -> Api: ...
+    @property
+    def clock(self) -> WorldClock: ...
+
+
 class Provider:
     """The provider's endpoints under ``/_local/oidc``."""
 
-    def __init__(self, world: World, address: str) -> None:
+    def __init__(self, world: House, address: str) -> None:
         self._world, self._address = world, address
         self.issuer = f"{address}{PREFIX}"
         self._codes: dict[str, tuple[float, str, dict[str, str]]] = {}

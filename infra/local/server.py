@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from infra.local.world import World
 
 
-class _Quiet(WSGIRequestHandler):
+class Quiet(WSGIRequestHandler):
+    """Answers and says nothing."""
+
     def log(self, type: str, message: str, *args: Any) -> None:
         """Says nothing: the story has the terminal."""
 
@@ -34,7 +36,7 @@ def serve(world: World, port: int, stack: ExitStack) -> str:
         start(f"{response.status} {phrase}", headers)
         return [response.body]
 
-    server = make_server("127.0.0.1", port, application, threaded=True, request_handler=_Quiet)
+    server = make_server("127.0.0.1", port, application, threaded=True, request_handler=Quiet)
     thread = threading.Thread(target=server.serve_forever, name="world-http", daemon=True)
     thread.start()
     stack.callback(server.server_close)

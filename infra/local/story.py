@@ -10,17 +10,20 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from io import StringIO
-from typing import Any
+from typing import IO, Any, Protocol
 
 from rich.console import Console
 from rich.table import Table
 
+from infra.local.clock import WorldClock
 from infra.local.sandbox import Fault, Line, Sandboxes, Stripe, When
+from infra.local.sandbox.webhooks import Attempt
+from infra.local.template import Made
 from infra.local.world import World
 from tieout.aws.ledger import DynamoLedger
 from tieout.core import ledger as states
@@ -34,6 +37,19 @@ from tieout.work.tie import Difference, Tie
 PATIENCE = timedelta(hours=6)
 
 
+class Stage(Protocol):
+    """What a story is played on: the local world, or the stack that `infra.acceptance` has deployed."""
+
+    @property
+    def clock(self) -> WorldClock: ...
+    @property
+    def sandboxes(self) -> Any: ...
+    @property
+    def resources(self) -> Mapping[str, Made]: ...
+    def client(self, service: str) -> Any: ...
+    def run(self, limit: timedelta) -> datetime | None: ...
+
+
 @dataclass
 class Scene:
     """One thing that happens: a sentence for the person, and what it does to the sandboxes."""
@@ -44,9 +60,9 @@ class Scene:
 
 @dataclass
 class Story:
-    """The story on one world."""
+    """The story on one stage."""
 
-    world: World
+    world: Stage
     scenes: list[Scene] = field(default_factory=list)
     customers: dict[str, str] = field(default_factory=dict)
     invoices: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -129,40 +145,48 @@ def _about(event: dict[str, Any]) -> str:
     return str(event["data"]["object"]["id"])
 
 
-def ledger_of(world: World) -> DynamoLedger:
-    """The ledger of a world, read from outside its functions."""
+def ledger_of(world: Stage) -> DynamoLedger:
+    """The ledger of a stage, read from outside its functions."""
     return DynamoLedger(world.client("dynamodb"), world.resources["Ledger"].ref)
 
 
 def dues(world: World) -> Callable[[], datetime | None]:
-    """When something in the ledger will next move by itself.
+    """When something in the ledger of a local world will next move by itself."""
+
+    def earliest() -> datetime | None:
+        rows = world.rows(world.resources["Ledger"].ref, "due", *MOVES)
+        return first_due(rows, {run.name for run in world.machines.executions.values() if run.status == "RUNNING"})
+
+    return earliest
+
+
+#: What `first_due` reads of a row beside its due time.
+MOVES = ("what", "state", "code", "execution")
+
+
+def first_due(rows: Iterable[Mapping[str, str]], running: Collection[str]) -> datetime | None:
+    """When the first of a ledger's open rows will move by itself, given the executions that run.
 
     What waits for a person does not, nor does what waits for something that has a due time of its own: a lane for its
     head, a run for the machine that runs it.
     """
 
-    def moves(row: dict[str, Any]) -> bool:
+    def moves(row: Mapping[str, str]) -> bool:
         if is_case(row) or "state" not in row:
             return False
-        running = {run.name for run in world.machines.executions.values() if run.status == "RUNNING"}
         return row["what"] != "run" or row["state"] == "NEW" or row["execution"] not in running
 
-    def earliest() -> datetime | None:
-        rows = world.rows(world.resources["Ledger"].ref, "due", "what", "state", "code", "execution")
-        moving = [row["due"] for row in rows if moves(row)]
-        return instant(min(moving)) if moving else None
-
-    return earliest
+    return min((instant(row["due"]) for row in rows if moves(row)), default=None)
 
 
-def is_case(row: dict[str, Any]) -> bool:
+def is_case(row: Mapping[str, Any]) -> bool:
     """Whether an open row waits for a person."""
     return row.get("state") in (states.CASE, states.REFUSED, states.AMBIGUOUS) or (
         bool(row.get("code")) and problem(row["code"]).case
     )
 
 
-def books(world: World) -> list[tie.Entry]:
+def books(world: Stage) -> list[tie.Entry]:
     """The sandboxes' own books, as the tie-out compares them with the ledger."""
     assert isinstance(world.sandboxes, Sandboxes)
     return [
@@ -171,11 +195,10 @@ def books(world: World) -> list[tie.Entry]:
     ]
 
 
-def accepted(world: World) -> int:
-    """How many deliveries the front door acknowledged, as the senders themselves counted them."""
+def attempts(world: Stage) -> list[Attempt]:
+    """Every delivery that a sender tried, as the senders themselves noted them."""
     assert isinstance(world.sandboxes, Sandboxes)
-    couriers = world.sandboxes.couriers
-    return sum(200 <= attempt.status < 300 for courier in couriers for attempt in courier.attempts)
+    return [attempt for courier in world.sandboxes.couriers for attempt in courier.attempts]
 
 
 @dataclass
@@ -186,20 +209,24 @@ class Ending:
     tie: Tie
     differences: list[Difference]
     cases: list[dict[str, str]]
+    refused: list[str]
 
     @property
     def ties_out(self) -> bool:
-        """Everything received is accounted for, and every target's book agrees with the ledger."""
-        return self.tie.balanced and not self.differences
+        """Every event got in and is accounted for, and every target's book agrees with the ledger."""
+        return self.tie.balanced and not self.differences and not self.refused
 
 
-def ending(world: World, since: datetime, besides: int = 0) -> Ending:
+def ending(world: Stage, since: datetime, besides: int = 0) -> Ending:
     """Read the books after a story that began at ``since``; ``besides`` were acknowledged to other senders."""
     ledger, now = ledger_of(world), world.clock.now()
     span = tie.last_days(now, (now.date() - since.date()).days + 1)
-    outcome = tie.tie(ledger, span, accepted(world) + besides)
+    tried = attempts(world)
+    got_in = [one.event_id for one in tried if 200 <= one.status < 300]
+    outcome = tie.tie(ledger, span, len(got_in) + besides)
     differences = tie.compare(tie.booked(ledger, span), books(world))
-    return Ending(became(ledger, span), outcome, differences, open_cases(ledger, now))
+    refused = sorted({one.event_id for one in tried} - {*got_in})
+    return Ending(became(ledger, span), outcome, differences, open_cases(ledger, now), refused)
 
 
 def became(ledger: DynamoLedger, days: list[str]) -> list[dict[str, str]]:
@@ -248,24 +275,33 @@ def play(world: World, name: str = "main", *, as_json: bool = False) -> bool:
     """
     if name != "main":
         raise ValueError(f"there is no story {name!r}; there is «main», and «none» to start empty")
-    console = Console(file=sys.stderr if as_json else sys.stdout, highlight=False)
-    if not console.is_terminal:
-        console.width = 130  # a log file has no edge to wrap at
-    since = world.clock.now()
+    console = terminal(sys.stderr if as_json else sys.stdout)
     world.dues = dues(world)
-    story = Story(world)
-    began = story.world.clock.now()
-    logs = StringIO()
-    for number, scene in enumerate(_quietly(story, logs), start=1):
-        took = world.clock.now() - began
-        began = world.clock.now()
-        console.print(f"  [bold]{number}/{len(story.scenes)}[/] {scene.says}  [dim]({_span(took)} of world time)[/]")
-    end = ending(world, since)
+    end = perform(world, console)
     if as_json:
         print(json.dumps({"story": name, "ties_out": end.ties_out, **asdict(end)}, default=str))
     else:
         show(end, console)
     return end.ties_out
+
+
+def terminal(file: IO[str]) -> Console:
+    """Where a story is told."""
+    console = Console(file=file, highlight=False)
+    if not console.is_terminal:
+        console.width = 130  # a log file has no edge to wrap at
+    return console
+
+
+def perform(world: Stage, console: Console) -> Ending:
+    """Play every scene with progress on the terminal, and read the books at the end."""
+    since = began = world.clock.now()
+    story = Story(world)
+    for number, scene in enumerate(_quietly(story, StringIO()), start=1):
+        took = world.clock.now() - began
+        began = world.clock.now()
+        console.print(f"  [bold]{number}/{len(story.scenes)}[/] {scene.says}  [dim]({_span(took)} of world time)[/]")
+    return ending(world, since)
 
 
 def _quietly(story: Story, logs: StringIO) -> Iterator[Scene]:
@@ -296,6 +332,8 @@ def show(end: Ending, console: Console) -> None:
     console.print(tied)
     for one in end.cases:
         console.print(f"  open case [bold]{one['code']}[/]: {one['sentence']} ({one['owner']})")
+    for event in end.refused:
+        console.print(f"  [bold red]refused[/] {event}: its sender never got an acknowledgement")
     for difference in [*end.tie.differences, *end.differences]:
         console.print(f"  [bold red]difference[/] {difference.kind}: {difference.about}: {difference.said}")
     word = "[bold green]Everything ties out.[/]" if end.ties_out else "[bold red]It does not tie out.[/]"
