@@ -253,6 +253,10 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "document_invalid": Problem(
         "The {kind} is not complete or not sound: {where}.", "The source left something out, or the mapping is wrong.",
         "Look at the raw event and at the mapping.", ENGINEER),
+    "not_rendered": Problem(
+        "The request for {target} cannot be made: our own rules fail with {error}.",
+        "A mistake in a mapping, a rule or a gate of this release.",
+        "Correct it, deploy it, then retry.", ENGINEER, severity="critical"),
     "mapping_value_missing": Problem(
         "Mapping {mapping} finds nothing at {path} for {field}.", "The source left it out.",
         "Complete it at the source, or make the field optional.", ENGINEER),

@@ -31,6 +31,8 @@ from tieout.work.ports import Message, Ports, Send
 
 #: States from which a posting may be claimed; a held one is asked every gate again.
 CLAIMABLE: Final = frozenset({ledger.NEW, ledger.HELD})
+#: What a mistake in our own rules raises, and no service out of reach does.
+FAULTS: Final = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, AssertionError)
 #: Seconds needed after a call for the write that books its answer.
 RECORD_MARGIN: Final = 5
 #: How soon what only waits for its turn is looked at again, should nobody have woken it.
@@ -229,10 +231,7 @@ def prepare(batch: Batch, body: Send) -> Claimed | None:
     if _superseded(batch, item):
         return None
     try:
-        scene = _scene(batch, item)
-        gates.ask(scene)
-        rendered = render.render(batch.ports, batch.view, item, target, scene.late)
-        return claim(batch, item, target, rendered)
+        return claim(batch, item, target, _rendered(batch, item, target))
     except Verdict as verdict:
         hold(batch, item, verdict)
         return None
@@ -242,6 +241,17 @@ def _load_lane(batch: Batch, item: Item) -> None:
     key = keys.lane_item(item["lane"]) if item.get("lane") else None
     if key is not None and key not in batch.view:
         batch.read([key])
+
+
+def _rendered(batch: Batch, item: Item, target: Target) -> render.Rendered:
+    """Gates and rendering. A fault of ours in them is the same at each try, and nothing was sent: it is a case."""
+    try:
+        scene = _scene(batch, item)
+        gates.ask(scene)
+        return render.render(batch.ports, batch.view, item, target, scene.late)
+    except FAULTS as error:
+        batch.ports.log("not_rendered", posting=item["key"], error=type(error).__name__)
+        raise NeedsHuman("not_rendered", error=type(error).__name__) from error
 
 
 def _of_a_newer_release(batch: Batch, item: Item) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from unittest.mock import patch
 
 import pytest
 
@@ -14,6 +15,7 @@ from tieout.core.ledger import chain_breaks
 from tieout.core.verdicts import NeedsHuman, NotYet, TryAgain, Uncertain
 from tieout.work import probe
 from tieout.work.ports import Message
+from tieout.work.settle import Wish, settle
 
 CUSTOMER = "cus_1"
 #: 10 December 2025, noon in New York: a year whose periods are locked.
@@ -428,3 +430,18 @@ def test_a_lanes_dead_letter_is_never_made_a_case_of_its_own(on: Stage, monkeypa
     message = Message("m1", {"posting": "invoice/x/create/post/g0"}, receives=9)
     assert probe.dead([message], on.world.ports()) == ["m1"]
     assert not [item for item in on.world.ledger.items.values() if item.get("what") == "event"]
+
+
+def test_a_mistake_in_our_own_rules_is_a_case_at_once_and_a_retry_renders_again(on: Stage) -> None:
+    invoice(on)
+    with patch("tieout.work.render.render", side_effect=TypeError("unsupported operand")):
+        on.settle()
+    posting = on.one("invoice")
+    assert (posting["state"], posting["code"], posting["facts"]["error"]) == (
+        ledger.REFUSED, "not_rendered", "TypeError",
+    )  # fmt: skip
+    assert on.targets["netsuite"].calls == 0
+    settle(on.world.ledger, Wish(posting["key"], "retry", "the mapping was corrected"), "anna", on.world.time, "t")
+    on.probe(minutes=1)
+    on.settle()
+    assert on.one("invoice")["state"] == ledger.POSTED
