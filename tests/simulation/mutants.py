@@ -1,16 +1,21 @@
 """Reliability bugs, kept: each is a change to the product's source that the simulation must turn red.
 
 ``python -m tests.simulation.mutants`` plays each mutant in a process of its own whose imports see the changed source:
-first every schedule of one fault, then seeds, then every schedule of two faults of the core, until something breaks.
+first some seeds, one poisoned lane and every schedule of one fault, then more seeds, then every schedule of two faults
+of the core, until something breaks. ``--keep FILE`` remembers what was found by the sources it was found in, so that a
+hunt that was stopped goes on where it stood.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.abc
 import importlib.machinery
+import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +24,8 @@ from pathlib import Path
 from types import CodeType
 from typing import Final
 
+#: Seeds that are tried before any schedule: most bugs do not outlive them.
+FIRST: Final = 60
 SHARED: Final = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -39,6 +46,7 @@ L, P, B, W = "tieout.core.ledger", "tieout.work.post", "tieout.work.book", "tieo
 LANES, IN, S, C, K = (
     "tieout.core.lanes", "tieout.work.intake", "tieout.work.steps", "tieout.work.commit", "tieout.work.make",
 )  # fmt: skip
+SET, RES = "tieout.work.settle", "tieout.work.restart"
 WHEN: Final = 'when={"state": item["state"], "epoch": item["epoch"], "tail": item["tail"]},'
 DOUBT: Final = 'return Outcome(ledger.IN_DOUBT, verdict, due_at=due_at, set={"since": stamp(now)})'
 LEAVE: Final = 'if not item.get("lane") or not (outcome.to in ledger.TERMINAL or outcome.aside):'
@@ -134,6 +142,50 @@ MUTANTS: Final[Sequence[Mutant]] = (
     _m("a blind target is sent to again", (W, 'Outcome(ledger.AMBIGUOUS, NeedsHuman("cannot_look"), due_at=now + CASE_AGAIN)', "Outcome(ledger.NEW, due_at=now + CASE_AGAIN)")),
     _m("a blind target is believed to have it", (W, 'Outcome(ledger.AMBIGUOUS, NeedsHuman("cannot_look"), due_at=now + CASE_AGAIN)', 'Outcome(ledger.POSTED, echo=Found("complete").echo, note={"found": "adopted"})')),
     _m("a blind target is asked all the same", (W, "if target.finds is Finds.BLIND:", "if target.finds is target:")),
+    # --- what a line of history explains
+    _m("a failure is booked without its reason", (B, 'note |= {"code": verdict.code}', "note |= {}")),
+    _m("a posting forgets its event", (L, 'event=facts.get("event"), target', "target")),
+    # --- people
+    _m("nobody looks whether it has moved on", (SET, 'if wish.seen and wish.seen != posting["tail"]:', "if False:")),
+    _m("who asked may agree", (SET, 'if by == asked["by"]:', "if False:")),
+    _m("one person ends money", ("tieout.core.settle", 'return action.second and bool(posting.get("total"))', "return False")),
+    _m("what is cancelled keeps its place in the lane", (SET, "writes = [*move, *_leave(books, posting, now)]", "writes = [*move]")),
+    _m("what is claimed may be cancelled", ("tieout.core.settle", "frozenset({NEW, HELD, REFUSED}), SUPERSEDED", "frozenset({NEW, HELD, REFUSED, IN_DOUBT}), SUPERSEDED"),
+       (L, "IN_DOUBT: frozenset({POSTED,", "IN_DOUBT: frozenset({SUPERSEDED, POSTED,")),
+    _m("an action is done and not written down", (SET, 'due_at=now, remove=spent, **note)', 'due_at=now, remove=spent)')),
+    _m("a look again believes what it was looked at for", (SET, "Only NEW renders again.\n", 'Only NEW renders again.\n    if action.name == "look":\n        return _write(books, posting, ledger.move(posting, ledger.POSTED, now, by, token, due_at=None, **note))\n')),
+    _m("a run is restarted while something of it stands", (RES, "if standing := _standing(books, old):", "if standing := None:")),
+    _m("a run is restarted by two at once", (RES, 'when={"state": old["state"], "tail": old["tail"]},', "when={},"), (RES, "books.write([close, Put(new)])", "books.write([close])"),
+       (RES, "    return new\n", "    new.pop('x', None); books.write([Change(Key(new['pk'], new['sk']), set={k: v for k, v in new.items() if k not in ('pk', 'sk')}, upsert=True)])\n    return new\n")),
+    _m("the limits gate is not asked", ("tieout.core.gates", "if total is None or limit is None or abs(int(total)) <= limit:", "if True:")),
+    # --- a poisoned lane
+    _m("a mistake of ours is nobody's case", (P, "except FAULTS as error:", "except ZeroDivisionError as error:")),
+    _m("one poisoned posting takes its batch along", (P, "except FAULTS as error:", "except ZeroDivisionError as error:"), (P, "except Exception as error:", "except OSError as error:")),
+    # --- leaks and borders
+    _m("a log line shows a document",
+       (B, 'ports.log("booked", posting=item["key"], to=outcome.to, code=code)', 'ports.log("booked", posting=item["key"], doc=zlib.decompress(item["doc"]) if "doc" in item else "")')),
+    _m("a lane's message carries the document",
+       (IN, 'batch.sends += [made.send for made in taken.made]', 'batch.sends += [__import__("dataclasses").replace(made.send, reads=[*made.send.reads, ("X#doc", __import__("zlib").decompress(made.put.item["doc"]).decode())]) for made in taken.made]')),
+    _m("an execution's input carries the deal", (IN, 'facts = {"flow": run["flow"],', 'facts = {"deal": __import__("zlib").decompress(run["doc"]).decode(), "flow": run["flow"],')),
+    _m("a history line names the customer", (L, 'kept = {name: value for name, value in note.items() if value not in (None, "", {}, [])}', 'kept = {name: value for name, value in note.items() if value not in (None, "", {}, [])}\n    if item.get("doc"):\n        kept["doc"] = __import__("zlib").decompress(item["doc"]).decode()')),
+    _m("the residency gate is not asked", ("tieout.core.gates", "for gate in GATES:", "for gate in GATES[1:]:")),
+    _m("the fence is not read", ("tieout.work.render", "fence=str(fence) if fence else None,", "fence=None,")),
+    # --- the front door
+    _m("the age of a signature is not judged", ("tieout.systems.stripe.source", "if abs(age) > self.replay_window:", "if False:")),
+    _m("any signature will do", ("tieout.systems.stripe.source", "if not signed_by:", "if not signed_by and not given:"), ("tieout.systems.stripe.source", "age = int(delivery.received.timestamp()) - int(stamp)", "age = int(delivery.received.timestamp()) - int(stamp or times[0])")),
+    _m("only the first secret counts", ("tieout.systems.stripe.source", "for secret, time in product(secrets, times):", "for secret, time in product(secrets[:1], times):")),
+    _m("a delivery is acknowledged though the inbox did not take it", ("tieout.work.receive", "        return refusal(NeedsHuman(str(unavailable)))\n", "        return source.success\n")),
+    # --- two releases
+    _m("what a newer release wrote is worked on", (L, 'return item is not None and int(item.get("v", SCHEMA)) > SCHEMA', "return False")),
+    _m("a lane of a newer release is joined", (LANES, 'below={"waiting": MOST_WAITING, "v": SCHEMA + 1},', 'below={"waiting": MOST_WAITING},')),
+    _m("a lane that became a newer release's is claimed in", (LANES, 'when={"queue[0]": posting_key, "v": lane.get("v")}', 'when={"queue[0]": posting_key}')),
+    # --- tokens
+    _m("everybody renews a rotating token", ("tieout.aws.tokens", "            return False\n", "            return True\n")),
+    _m("a renewed pair is used and not stored", ("tieout.aws.auth", "            self._unstored = pair\n            self._keep(pair)\n", "")),
+    _m("a call whose answer is lost is left running", (P, "        echoes = target.send(ports.wire(target, account), [one.work for one in claimed])\n",
+       "        try:\n            echoes = target.send(ports.wire(target, account), [one.work for one in claimed])\n        except Uncertain:\n            target.send(ports.wire(target, account), [one.work for one in claimed])\n            raise\n")),
+    _m("an older version is adopted", (W, 'if found.state == "complete" and found.echo is not None:', "if found.echo is not None:")),
+    _m("the posting's key holds its target", (K, "key = keys.posting(doc.kind, who, done, step.name, generation, version)", 'key = keys.posting(doc.kind, f"{who}.{keys.part(target)}", done, step.name, generation, version)')),
 )  # fmt: skip
 
 
@@ -170,10 +222,17 @@ class _Finder(importlib.abc.MetaPathFinder):
 def hunt(mutant: Mutant, seeds: int) -> str:
     """What kills the mutant, as a sentence; ``survived`` where nothing does."""
     sys.meta_path.insert(0, _Finder(mutant))
-    from tests.simulation import coverage, exhaustive, history
+    from tests.simulation import coverage, exhaustive, history, poison
     from tests.simulation.cheap import cheap
 
     with cheap():
+        for seed in range(min(FIRST, seeds)):
+            found = history.attempt(seed, coverage.focus(seed))
+            if found:
+                return f"seed {seed}: {found[0]}"
+        told = poison.broken()
+        if told:
+            return told
         scenes = exhaustive.scenes()
         for name, (scene, _) in scenes.items():
             for schedule in exhaustive.schedules(scene, 1):
@@ -184,7 +243,7 @@ def hunt(mutant: Mutant, seeds: int) -> str:
             found = exhaustive.attempt(scenes["onboarding, steps asked again"][0], schedule)
             if found:
                 return f"onboarding, {len(schedule)} fault(s) {list(schedule)}: {found[0]}"
-        for seed in range(seeds):
+        for seed in range(FIRST, seeds):
             found = history.attempt(seed, coverage.focus(seed))
             if found:
                 return f"seed {seed}: {found[0]}"
@@ -205,6 +264,35 @@ def _in_process(number: int, seeds: int) -> tuple[str, float]:
     return said, time.monotonic() - began
 
 
+class Kept:
+    """What a hunt has found, in a file of a line a mutant, for as long as no source changes."""
+
+    def __init__(self, file: Path | None, seeds: int) -> None:
+        self.file, self.seeds, self.lock = file, seeds, threading.Lock()
+        self.sources = sources()
+        lines = file.read_text().splitlines() if file and file.exists() else []
+        told = [json.loads(line) for line in lines]
+        self.known = {one["name"]: one for one in told if (one["sources"], one["seeds"]) == (self.sources, seeds)}
+
+    def hunt(self, number: int) -> tuple[str, float]:
+        """What became of a mutant, and in how many seconds: hunted now, or remembered."""
+        name = MUTANTS[number].name
+        if name not in self.known:
+            said, took = _in_process(number, self.seeds)
+            found = {"name": name, "said": said, "took": took, "seeds": self.seeds, "sources": self.sources}
+            self.known[name] = found
+            if self.file:
+                with self.lock, self.file.open("a") as out:
+                    out.write(json.dumps(found) + "\n")
+        return str(self.known[name]["said"]), float(self.known[name]["took"])
+
+
+def sources() -> str:
+    """One word for everything that a hunt depends on: the product's sources and the simulation's."""
+    files = sorted([*SHARED.rglob("*.py"), *SHARED.rglob("*.yaml"), *Path(__file__).parent.glob("*.py")])
+    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()[:16]
+
+
 def main() -> int:
     """Hunt all mutants; 0 where at least 95 % are killed and each survivor is argued."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.mutants", description=__doc__)
@@ -212,14 +300,16 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--one", type=int, default=-1)
     parser.add_argument("--only", default="")
+    parser.add_argument("--keep", type=Path, default=None)
     given = parser.parse_args()
     if given.one >= 0:
         print(hunt(MUTANTS[given.one], given.seeds))
         return 0
     chosen = [number for number, mutant in enumerate(MUTANTS) if given.only in mutant.name]
     survivors, stale = [], []
+    kept = Kept(given.keep, given.seeds)
     with ThreadPoolExecutor(given.jobs) as pool:
-        for number, (said, took) in zip(chosen, pool.map(lambda n: _in_process(n, given.seeds), chosen), strict=True):
+        for number, (said, took) in zip(chosen, pool.map(lambda n: kept.hunt(n), chosen), strict=True):
             mutant = MUTANTS[number]
             print(f"{number + 1:3} {mutant.name:58} {took:6.1f} s  {said[:150]}", flush=True)
             survivors += [mutant] if said == "survived" else []

@@ -24,6 +24,8 @@ from tieout.work import render
 KINDS: Final = ("refused", "not rendered", "garbled")
 LANES: Final = 12
 POISONED: Final = 3
+#: Within so many seconds a person must be told of a poisoned lane.
+SOON: Final = 300
 INVOICE: Final = f"invoice/stripe:acct_us:in_acct_us{POISONED}/create/post/g0"
 
 
@@ -109,3 +111,15 @@ def _judge(world: World) -> Outcome:
 
 def _id(event: events.Event) -> str:
     return f":evt_{event.account}{event.lane.removeprefix(f'in_{event.account}')}{event.kind}"
+
+
+def broken(seeds: Sequence[int] = range(4)) -> str:
+    """What is wrong with isolation, as a sentence; empty where nothing is. Few seeds: whoever hunts asks often."""
+    plain = [delay for seed in seeds for delay in play(seed, "").delays]
+    for kind in KINDS:
+        outcomes = [play(seed, kind) for seed in seeds]
+        if p99([delay for one in outcomes for delay in one.delays]) > 1.25 * p99(plain):
+            return f"I13 a lane with a document that is {kind} holds up the others"
+        if not all(one.blocked and one.alarmed is not None and one.alarmed <= SOON for one in outcomes):
+            return f"I13 nobody hears of a document that is {kind}, or its lane goes on"
+    return ""
