@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from infra import documents, orchestration, pages, pages_credentials, pages_reliability, shapes
+from infra import documents, orchestration, pages, pages_credentials, pages_planner, pages_reliability, shapes
 from tieout import flows, systems
 from tieout.core.credentials import SCHEMES
 
@@ -58,6 +58,7 @@ GENERATORS: dict[str, Generator] = {
     "docs/state-machine.md": pages_reliability.state_page,
     "docs/verdicts.md": pages_reliability.verdict_page,
     "docs/gates.md": pages_reliability.gate_page,
+    "docs/planner.md": pages_planner.planner_page,
 }
 
 

@@ -51,6 +51,7 @@ class Toy:
                 if kind in ("customer", "status", "subscription", "ticket")
                 else ("ref", "currency", "total"),
                 once=kind not in ("customer", "status", "ticket"),
+                dated=action == "void",
             )
             for kind in kinds
             for action in ("create", "void", "upsert", "undo", "update")

@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from tests.simulation import blind, doors, explained, governed, pauses, people, sinks, tokens
+from tests.simulation import blind, doors, explained, governed, pauses, people, sinks, takebacks, tokens
 from tests.simulation.events import Event
 from tests.simulation.targets import Effect
 from tests.simulation.world import World
@@ -32,6 +32,7 @@ def check(world: World) -> list[str]:
         *_waiting(world), *_events(world), *_runs(world), *_rate(world), *_told(world),
         *pauses.broken(world), *blind.broken(world), *people.broken(world), *governed.broken(world),
         *explained.broken(world), *doors.broken(world), *sinks.broken(world), *tokens.broken(world),
+        *takebacks.broken(world),
     ]  # fmt: skip
 
 
@@ -76,6 +77,7 @@ def _excused(world: World) -> set[str]:
     """Identities that a target refused, and what waits for them: lane by lane, from the targets' own logs."""
     refused = [key for book in world.books.values() for key in (*book.refused, *book.garbled)]
     refused += [*people.cancelled(world), *governed.waiting(world), *governed.fenced(world)]
+    refused += takebacks.excused(world)
     lanes = {event.lane for _, event in world.inbound for key in refused if event.object in key}
     excused = {event.about for _, event in world.inbound if event.lane in lanes}
     there = {(event.lane, event.kind, event.action) for _, event in world.inbound}
@@ -182,7 +184,7 @@ def _order(world: World) -> list[str]:
         for one in book.effects:
             key = (one.ref, one.kind)
             first[key] = min(first.get(key, one.at), one.at)
-    ended = people.cancelled(world)  # what a person ended unsent has no place any more
+    ended = people.cancelled(world) | takebacks.withdrawn(world)  # what ended unsent has no place any more
     by_key = {item["key"]: item for item in world.postings() if item["key"] not in ended}
     for lane, joined in world.table.joined.items():
         if "status:" in lane or "customer:" in lane:
@@ -276,7 +278,7 @@ def _fencing(world: World) -> list[str]:
 def _waiting(world: World) -> list[str]:
     """Whatever is not final is due, and a case has an owner; what is final is not due any more."""
     found = []
-    closed = governed.fenced(world)
+    closed = governed.fenced(world) | takebacks.gone(world)
     for item in world.postings():
         if item["state"] not in FINAL and not (item.get("due") and item.get("due_shard")):
             found.append(f"I1 {item['key']} waits in {item['state']} and is never due")

@@ -165,6 +165,12 @@ def _asked_again(label: str) -> bool:
     return label in ("step.queues.send", "step.ledger.note", "step.machines.answer", "post.machines.answer")
 
 
+def _refused(scene: Scene) -> Scene:
+    """The scene where the target refuses the invoice for good."""
+    key = "invoice/stripe:acct_us:in_acct_us0/create/post/g0"
+    return replace(scene, setting=replace(scene.setting, refuses=(key,)))
+
+
 def scenes() -> Mapping[str, tuple[Scene, int]]:
     """Every scene, and how many faults its schedules have at most."""
     return {
@@ -172,6 +178,8 @@ def scenes() -> Mapping[str, tuple[Scene, int]]:
         "core, one invoice, class S": (core(("invoice",), Finds.SEARCHABLE, "core S"), 3),
         "core, one invoice, class L": (core(("invoice",), Finds.LAGGING, "core L"), 2),
         "core, invoice and payment in a lane": (core(("invoice", "payment"), Finds.SEARCHABLE, "lane"), 2),
+        "core, an invoice and its void": (core(("invoice", "void"), Finds.SEARCHABLE, "void"), 2),
+        "core, a refused invoice and its void": (_refused(core(("invoice", "void"), Finds.UNIQUE, "withdrawn")), 2),
         "whole way of one invoice": (whole(events.stripe(0, "invoice", False), "whole"), 1),
         "file target": (whole(events.stripe(0, "invoice", True), "file"), 1),
         "onboarding": (whole(events.deal(0), "onboarding"), 2),

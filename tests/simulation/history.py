@@ -172,6 +172,8 @@ def _more(made: Plan, focus: tuple[str, str] | None, until: float) -> Plan:
         visits = [rng.random() * (min(until, 600.0) + 1200.0) for _ in range(rng.choice((1, 2, 4, 8)))]
     if label == "desk.ledger.make":
         visits += [300.0 * (1 + rng.random() + number) for number in range(6)]
+    if rng.random() < 0.15:
+        made = replace(made, arrivals=_voided(made.arrivals, rng))
     german = any(event.account == governed.FENCED_ACCOUNT for _, event in made.arrivals)
     fenced = german and ".drop." not in label and rng.random() < 0.3
     limit = 200_000 if visits and rng.random() < 0.4 else 0
@@ -240,6 +242,17 @@ def _arrivals(rng: random.Random, until: float, *, onboard: bool, german: bool) 
     if not in_order:
         rng.shuffle(times)
     return list(zip(times, made, strict=True))
+
+
+def _voided(arrivals: list[tuple[float, Event]], rng: random.Random) -> list[tuple[float, Event]]:
+    """The first lane with an invoice holds nothing but it and its void, as a source that voids a draft has it."""
+    first = next((event for _, event in arrivals if event.kind == "invoice"), None)
+    if first is None:
+        return arrivals
+    german, number = first.account == "acct_de", int(first.lane[-1])
+    kept = [(when, event) for when, event in arrivals if event.lane != first.lane or event.kind == "invoice"]
+    last = max(when for when, event in kept if event.lane == first.lane)
+    return [*kept, (last + rng.choice((0.0, 0.0, 1.0, 60.0)), events.stripe(number, "void", german))]
 
 
 ALL_KINDS: Final = frozenset({

@@ -43,6 +43,7 @@ def _m(name: str, *edits: tuple[str, str, str], argued: str = "") -> Mutant:
 
 
 L, P, B, W = "tieout.core.ledger", "tieout.work.post", "tieout.work.book", "tieout.work.probe"
+PLANS: Final = "tieout.work.plans"
 LANES, IN, S, C, K = (
     "tieout.core.lanes", "tieout.work.intake", "tieout.work.steps", "tieout.work.commit", "tieout.work.make",
 )  # fmt: skip
@@ -136,6 +137,17 @@ MUTANTS: Final[Sequence[Mutant]] = (
     _m("a joined token is not due", (S, 'set={"task_token": token, **again}', 'set={"task_token": token}')),
     _m("a token is handed over unconditionally", (S, 'set={"task_token": token, **again}, when=seen)', 'set={"task_token": token})')),
     _m("one batch name for all", (P, 'ports.owner.replace(".", "-")', '"b"')),
+    # --- what the source takes back
+    _m("a void takes its document with it whatever hangs on it", (PLANS, 'aside", ())} == {posting["key"], document["key"]}', 'aside", ())} >= {posting["key"]}')),
+    _m("a document that was in doubt ends with its void", (PLANS, 'if any(line["to"] == ledger.IN_DOUBT for line in document.get("history", ())):', "if False:")),
+    _m("a document ends with its void though it is being sent", (B, 'if found is None or any(found[name] != other[name] for name in ("state", "epoch", "tail")):', "if found is None:"),
+       (L, WHEN, "when={},"), (L, 'if to not in MOVES[item["state"]]:', "if False:")),
+    _m("a void ends and leaves its document", (B, "for other in outcome.also:\n            writes", "for other in ():\n            writes")),
+    _m("a document that ended with its void stays in its lane", (B, '[item["key"], *(other["key"] for other in outcome.also)]', '[item["key"]]')),
+    _m("a void waits behind what will never be sent", (W, 'if item["action"] != "void":\n        return False', "return False")),
+    _m("a paid invoice is taken back by nobody's leave", ("tieout.core.gates", "if not approved(scene.posting):", "if False:")),
+    _m("what is applied is not known", (B, 'return [Change(above, add={"applied": 1})] if', "return [] if")),
+    _m("what hangs on a withdrawn document waits for ever", ("tieout.core.gates", 'if pk.startswith("P#") and item is not None and item["state"] == SUPERSEDED:', "if False:")),
     # --- pauses and blind targets
     _m("a pause is not heeded", ("tieout.core.gates", "if until and until > stamp(scene.now):", "if until and until < until:"),
        ("tieout.core.capacity", "if paused > stamp(now):", "if False:")),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, cast
 from unittest.mock import patch
 
+from tests.simulation import takebacks
 from tests.simulation.doors import Doors
 from tests.simulation.events import Event
 from tests.simulation.governed import REGION, overlaid
@@ -313,9 +314,12 @@ class World:
             return False
         if state == ledger.HELD and posting.get("code") == "above_limit":
             return "approved" not in posting
+        judged = takebacks.rests(self, posting)
+        if judged is not None:
+            return judged
         if state == ledger.HELD and posting.get("code") == "parent_late":
             parents = [self.table.items.get(Key(*key)) for key in posting["reads"] if key[0].startswith("P#")]
-            return not all(one and one["state"] in (ledger.POSTED, ledger.COMPENSATED) for one in parents)
+            return not all(one and one["state"] in ledger.TERMINAL for one in parents)
         seen = seen | {posting["key"]}
         lane = self.table.items.get(keys.lane_item(posting.get("lane", "")), {})
         queue = lane.get("queue", [])

@@ -14,7 +14,9 @@ from typing import Final
 from tieout.core import lanes
 from tieout.core.keys import Key
 from tieout.core.late import Action, Decision
-from tieout.core.ledger import COMPENSATED, POSTED, stamp
+from tieout.core.ledger import COMPENSATED, POSTED, SUPERSEDED, stamp
+from tieout.core.planner import Does, Row
+from tieout.core.settle import approved
 from tieout.core.verdicts import NeedsHuman, NotYet
 from tieout.core.writes import Item
 
@@ -47,6 +49,8 @@ class Scene:
     now: datetime
     region: str
     late: Decision | None = None
+    #: What the planner says about taking the document above back; ``None`` for a posting that takes nothing back.
+    plan: Row | None = None
     rules: Rules = Rules()
 
 
@@ -82,6 +86,8 @@ def parent(scene: Scene) -> None:
     for key in scene.posting.get("reads", ()):
         pk, sk = key
         item = scene.reads.get(Key(pk, sk))
+        if pk.startswith("P#") and item is not None and item["state"] == SUPERSEDED:
+            raise NeedsHuman("parent_gone", gate="parent", what=pk[2:].split("/action")[0])
         if pk.startswith("P#") and (item is None or item["state"] not in (POSTED, COMPENSATED)):
             raise NotYet("parent_missing", gate="parent", what=pk[2:].split("/action")[0])
         if pk.startswith("X#") and (item is None or f"at:{target}" not in item):
@@ -100,13 +106,24 @@ def period(scene: Scene) -> None:
     raise NotYet("late_document", why=why, **facts)
 
 
+def takeback(scene: Scene) -> None:
+    """A document is taken back as the planner says: not where it stops, with a second person where money moves."""
+    plan = scene.plan
+    if plan is None or plan.does in (Does.VOID, Does.REVERSE):
+        return
+    facts = {"gate": "takeback", "plan": str(plan.does), "why": plan.why}
+    if plan.does is not Does.CREDIT:
+        raise NeedsHuman("cannot_take_back", **facts)
+    if not approved(scene.posting):
+        raise NotYet("void_of_paid", **facts)
+
+
 def limits(scene: Scene) -> None:
     """An amount above the limit waits for a second person: an approval by name, with a reason, of this very amount."""
     total, limit = scene.posting.get("total"), scene.rules.limit
     if total is None or limit is None or abs(int(total)) <= limit:
         return
-    approved = scene.posting.get("approved") or {}
-    if approved.get("by") and approved.get("why") and approved.get("total", total) == total:
+    if approved(scene.posting):
         return
     facts = {"kind": scene.posting["kind"], "entity": scene.posting["entity"]}
     raise NotYet("above_limit", gate="limits", currency=str(scene.posting.get("currency")), total=str(total),
@@ -142,14 +159,22 @@ GATES: Final[Sequence[Gate]] = (
     Gate(ownership, ("not_its_owner",), "a kind with one system of record is not booked from another system's word",
          "the right source, or the table's row, changed by two people; then a retry"),
     Gate(lane, ("behind",), "nothing overtakes what stands before it in its lane", "the booking of the head"),
-    Gate(parent, ("parent_missing", "customer_not_linked"), "nothing is posted before what it hangs on is accepted",
+    Gate(parent, ("parent_missing", "customer_not_linked", "parent_gone"),
+         "nothing is posted before what it hangs on is accepted",
          "the parent's booking, the customer's link; late ones become a case"),
     Gate(period, ("period_closed", "late_document"), "nothing is dated into a period that takes no more",
          "the late document policy: another day, a reopened period, a person"),
+    Gate(takeback, ("void_of_paid", "cannot_take_back"),
+         "a posted document is taken back only as [the planner](planner.md) says",
+         "an approval by a second person, where the plan asks for one; else what the case's sentence says"),
     Gate(limits, ("above_limit",), "an amount above its entity's limit is not decided without a second person",
          "an approval on the posting, or a higher limit, approved by two people"),
     Gate(breaker, ("target_paused",), "a target that asked for a pause, or does not answer, is left alone", "time"),
 )  # fmt: skip
+
+
+#: What a wait becomes that outlives its flow's service level: a case, which goes on by itself all the same.
+LATE: Final = {"parent_missing": "parent_late", "customer_not_linked": "customer_late"}
 
 
 def ask(scene: Scene) -> None:

@@ -98,6 +98,18 @@ def come_back(lane: Item, posting_key: str, now: datetime) -> Change:
     return _rewrite(lane, [posting_key, *(lane.get("queue") or [])], aside, now)
 
 
+def drop(lane: Item, posting_keys: Sequence[str], now: datetime) -> tuple[Change, str | None]:
+    """Take postings out wherever they stand, because they end unsent. Also the head that is then looked at, if any.
+
+    What stood aside for a head that goes comes to the front, as in :func:`leave`.
+    """
+    queue, aside = list(lane.get("queue") or []), list(lane.get("aside") or [])
+    if head(lane) in posting_keys:
+        queue, aside = [*aside, *queue], []
+    queue, aside = ([key for key in keys_ if key not in posting_keys] for keys_ in (queue, aside))
+    return _rewrite(lane, queue, aside, now), (queue[0] if queue else None)
+
+
 def withdraw(lane: Item, posting_key: str, now: datetime) -> Change:
     """Take a posting out wherever it stands, because a person ended it unsent; the next is looked at at once.
 

@@ -89,8 +89,10 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         "{target} has not shown {what} since {since}: {said}.", "It is out of reach, behind or at its limit.",
         "Look at the source; this goes on by itself.", ENGINEER, recovers=True, severity="warning"),
     "document_conflict": Problem(
-        "{key} is already booked with other content.", "The same business key carries different money.",
-        "Compare both documents; correct by credit and rebill.", FINANCE, severity="critical"),
+        "{key} came again with other content: {was} before, {now} now. Plan: {plan}. {why}",
+        "The same business key carries different money.",
+        "Compare both documents and carry the plan out at the source; the first stands until then.", FINANCE,
+        severity="critical"),
     "unknown_type": Problem(
         "{source} events of type {type} start no flow.", "Nobody asked for them.", "None, or add a flow.",
         case=False, severity="info"),
@@ -138,6 +140,22 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "parent_late": Problem(
         "It has waited for {what} since {since}.", "The document it belongs to never arrived.",
         "Send the missing event again from the source.", FINANCE),
+    "parent_gone": Problem(
+        "{what}, to which it belongs, ended unsent: nothing of it was booked.",
+        "The source took the document back and then tells of money on it.",
+        "Find out at the source which holds; book it by hand or cancel it here.", FINANCE),
+    "customer_late": Problem(
+        "It has waited since {since} for customer {what} to become known in {target}.",
+        "The customer was never onboarded, or the onboarding is stuck.",
+        "Onboard the customer, or send its event again from the source; this goes on by itself.", REVENUE,
+        recovers=True),
+    "void_of_paid": Problem(
+        "The source voids it though payments or credits are applied to it. Plan: {plan}. {why}",
+        "It was paid and then voided, or paid in the ERP by somebody else's hand.",
+        "Agree to the plan (approve, two people), or cancel the void and correct it at the source.", FINANCE),
+    "cannot_take_back": Problem(
+        "The source voids it, and that cannot be done here. {why}", "A closed period, or what the target offers.",
+        "Do what it says; then retry, or cancel the void.", FINANCE),
     "period_closed": Problem(
         "Period {period} of {entity} is closed.", "The posting date lies in a closed period.",
         "Reopen the period or decide on the next open one.", FINANCE),
@@ -167,26 +185,6 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "tax_code_not_mapped": Problem(
         "Tax {what} has no tax code in {target}.", "No row in the tax code table.",
         "Add the row; this goes on by itself.", FINANCE),
-    "tax_engine_not_mapped": Problem(
-        "Nobody has said who reckons the tax of what comes from {what}.", "No row in the table of tax engines.",
-        "Add the row; this goes on by itself.", FINANCE),
-    "tax_reckoned_elsewhere": Problem(
-        "The ERP reckons the tax of this {kind}, so it must not be recorded a second time.",
-        "The route table sends it to the tax system, and the table of tax engines says that the ERP reckons.",
-        "End the route or change the row; cancel what was made meanwhile.", FINANCE),
-    "tax_not_by_line": Problem(
-        "Line {line} does not say its tax, and the document as a whole does.",
-        "The billing system told tax by document only.", "Let it tell tax by line; then retry.", FINANCE),
-    "tax_product_not_mapped": Problem(
-        "Product {what} has no tax code at {target}.", "No row in the table of tax products.",
-        "Let tax class the product and add the row; this goes on by itself.", FINANCE),
-    "ship_to_missing": Problem(
-        "The document does not say where it is supplied, which decides its tax.",
-        "The billing system has no usable address of the customer.",
-        "Complete the address at the billing system; cancel this one and record it by hand.", FINANCE),
-    "address_not_found": Problem(
-        "The customer's address is not one that tax can be reckoned for: {said}", "It is incomplete or does not exist.",
-        "Correct the address; then retry.", REVENUE),
     "item_not_mapped": Problem(
         "Product {what} has no item in {target}.", "No row in the item table.", "Add the row; this goes on by itself.",
         FINANCE),

@@ -20,8 +20,8 @@ class Action:
     """One thing a person may do: from which states, to which (``""`` keeps the state), and what it means.
 
     ``second`` says that where money hangs on the posting somebody else must agree. ``steps`` says whether a posting of
-    a multi-step flow takes it: its state machine has its own answer to what a step did. ``code`` is the only problem
-    that it answers; empty for any.
+    a multi-step flow takes it: its state machine has its own answer to what a step did. ``codes`` are the only
+    problems that it answers; empty for any.
     """
 
     name: str
@@ -30,15 +30,15 @@ class Action:
     sentence: str
     second: bool = False
     steps: bool = False
-    code: str = ""
+    codes: tuple[str, ...] = ()
 
 
 ROWS: Final = (
     Action("retry", frozenset({REFUSED}), NEW, "Render it again from today's tables and mapping, and send it."),
     Action("release", frozenset({HELD}), "", "Ask its gates again now instead of at its next look.", steps=True),
     Action("approve", frozenset({HELD}), "",
-           "Approve its amount, above the limit: the limits gate lets this very amount through.", second=True,
-           steps=True, code="above_limit"),
+           "Approve its amount, above the limit or taken back though it is paid: the gates let this very amount "
+           "through.", second=True, steps=True, codes=("above_limit", "void_of_paid")),
     Action("look", frozenset({AMBIGUOUS}), IN_DOUBT,
            "Look at the target again: what shows our reference, currency and total is adopted, what is proven "
            "absent is sent again, all else is a case again.", steps=True),
@@ -50,7 +50,7 @@ ACTIONS: Final[Mapping[str, Action]] = {one.name: one for one in ROWS}
 
 def fits(action: Action, posting: Item) -> bool:
     """Whether ``action`` may be done to ``posting`` as it stands."""
-    if action.code and posting.get("code") != action.code:
+    if action.codes and posting.get("code") not in action.codes:
         return False
     return posting["state"] in action.states and (action.steps or "run" not in posting)
 
@@ -63,3 +63,9 @@ def allowed(posting: Item) -> tuple[str, ...]:
 def needs_second(action: Action, posting: Item) -> bool:
     """Whether a second person must agree: the action says so, and the posting has an amount other than zero."""
     return action.second and bool(posting.get("total"))
+
+
+def approved(posting: Item) -> bool:
+    """Whether a second person has approved this very amount, with a reason."""
+    given, total = posting.get("approved") or {}, posting.get("total")
+    return bool(given.get("by") and given.get("why") and given.get("total", total) == total)

@@ -31,6 +31,8 @@ from tieout.work.ports import Ports, Send
 ANSWER_AGAIN: Final = timedelta(seconds=60)
 #: How soon a person's case is looked at again (was the cause mended?).
 CASE_AGAIN: Final = timedelta(minutes=10)
+#: Kinds that are applied to the document above them.
+APPLIES: Final = frozenset({"payment", "credit_note"})
 TELL: Final = flows.Step("tell", to="crm.status", action="upsert")
 
 
@@ -46,6 +48,8 @@ class Outcome:
     set: dict[str, Any] = field(default_factory=dict)
     remove: Sequence[str] = ()
     note: dict[str, Any] = field(default_factory=dict)
+    #: Postings that end unsent with this one, as they were seen.
+    also: Sequence[Item] = ()
     #: Further writes that must land with this one, made from the view as it is when it is written.
     extra: Callable[[View], Sequence[Write]] = lambda view: ()
 
@@ -69,12 +73,16 @@ def book(ports: Ports, view: View, posting: Item, outcome: Outcome) -> list[Send
             raise Fenced(posting["key"])
         sends.clear()
         writes = _move(ports, item, outcome, now, token)
+        for other in outcome.also:
+            writes += _end_with(ports, seen, item, other, now, token)
         writes += _lane(seen, item, outcome, now, sends)
         if outcome.to == ledger.POSTED and item["kind"] != Status.kind:
             echo = outcome.echo or Echo("")
             writes += make.aliases([item["ref"], echo.number, echo.remote], pk)
             if item["kind"] == Customer.kind:
                 writes += _links(seen, item, outcome)
+        if outcome.to == ledger.POSTED:
+            writes += _mark(item)
         writes += _tell(seen, item, outcome, ports, now, token, sends)
         writes += _follow(seen, item, outcome, ports, now, token, sends)
         return [*writes, *outcome.extra(seen)]
@@ -130,10 +138,40 @@ def _move(ports: Ports, item: Item, outcome: Outcome, now: datetime, token: str)
     )
 
 
+def _end_with(ports: Ports, seen: View, item: Item, other: Item, now: datetime, token: str) -> list[Write]:
+    """The move of a posting that ends unsent with ``item``; raises ``Fenced`` where it is not any more as it was."""
+    found = seen.get(Key(other["pk"], other["sk"]))
+    if found is None or any(found[name] != other[name] for name in ("state", "epoch", "tail")):
+        raise Fenced(item["key"])
+    ended = Outcome(ledger.SUPERSEDED, note={"with": item["key"]}, remove=("aside",))
+    return _move(ports, found, ended, now, token)
+
+
+def _mark(item: Item) -> list[Write]:
+    """What the document above knows of this one from now on: that something is applied to it, or that it is gone.
+
+    The planner asks it before a document is taken back. No history line: the document above has not moved. What only
+    follows an acceptance (tax, support) applies nothing.
+    """
+    if "after" in item:
+        return []
+    above = next((Key(*key) for key in item.get("reads", ()) if key[0].startswith("P#")), None)
+    if above is None:
+        return []
+    if item["action"] == "void":
+        return [Change(above, set={"taken_back": item["key"]})]
+    return [Change(above, add={"applied": 1})] if item["kind"] in APPLIES else []
+
+
 def _lane(seen: View, item: Item, outcome: Outcome, now: datetime, sends: list[Send]) -> list[Write]:
     if not item.get("lane") or not (outcome.to in ledger.TERMINAL or outcome.aside):
         return []
     lane = seen.get(keys.lane_item(item["lane"]))
+    if lane is not None and outcome.to == ledger.SUPERSEDED:
+        change, following = lanes.drop(lane, [item["key"], *(other["key"] for other in outcome.also)], now)
+        if following:
+            sends.append(follow(item, following))
+        return [change]
     if lane is None or lanes.head(lane) != item["key"]:
         return []
     leave = lanes.stand_aside if outcome.aside else lanes.leave
@@ -188,7 +226,7 @@ def _links(seen: View, item: Item, outcome: Outcome) -> list[Write]:
 def _worth_telling(item: Item, outcome: Outcome) -> bool:
     if not item.get("tell") or item["kind"] == Status.kind:
         return False
-    if outcome.to in (ledger.POSTED, ledger.COMPENSATED, ledger.REFUSED, ledger.AMBIGUOUS):
+    if outcome.to in (ledger.POSTED, ledger.COMPENSATED, ledger.REFUSED, ledger.AMBIGUOUS) or outcome.also:
         return True
     return outcome.to == ledger.HELD and outcome.verdict is not None and problem(outcome.verdict.code).case
 
@@ -201,6 +239,8 @@ def sentence(item: Item, outcome: Outcome) -> str:
         done = {"void": "was reversed in", "undo": "was withdrawn from"}.get(item["action"], "was accepted by")
         where = f" as {outcome.echo.number or outcome.echo.remote}" if outcome.echo else ""
         return f"{what} {done} finance ({item['target']}){where}. Nothing to do."
+    if outcome.to == ledger.SUPERSEDED:
+        return f"{what} was taken back before finance had booked it. Nothing was booked, and there is nothing to do."
     if outcome.to == ledger.COMPENSATED:
         return f"{what} was taken back. Nothing to do."
     entry = problem(outcome.verdict.code if outcome.verdict else "late")

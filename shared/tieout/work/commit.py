@@ -11,7 +11,7 @@ from typing import Final
 
 from tieout.core.keys import Key
 from tieout.core.verdicts import TryAgain
-from tieout.core.writes import Check, Item, Refused, Write, apply
+from tieout.core.writes import Change, Check, Item, Refused, Write, apply
 from tieout.work.ports import Ledger
 
 View = dict[Key, Item | None]
@@ -49,6 +49,9 @@ def commit(ledger: Ledger, view: View, token: str, compose: Callable[[View], Seq
                 view.update(ledger.read([write.key for write in writes]))
                 return view
             continue
-        view.update({write.key: apply(write, view.get(write.key)) for write in writes})
+        for write in writes:
+            if isinstance(write, Change) and not write.upsert and view.get(write.key) is None:
+                continue  # it was changed unseen: what it looks like now is not known
+            view[write.key] = apply(write, view.get(write.key))
         return view
     raise TryAgain("ledger_contended", "the same items were refused eight times")

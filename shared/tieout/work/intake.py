@@ -24,7 +24,7 @@ from tieout.core.ledger import stamp
 from tieout.core.problems import problem
 from tieout.core.verdicts import Ignore, NeedsHuman, Verdict
 from tieout.core.writes import Change, Item, Put, Refused, Write
-from tieout.work import followers, make, render, sequences
+from tieout.work import followers, make, plans, render, sequences
 from tieout.work.book import CASE_AGAIN
 from tieout.work.ports import Message, Ports, Send
 
@@ -345,7 +345,7 @@ def record(arrival: Arrival, batch: Batch, taken: Taken, waiting: Item | None = 
                 _again(arrival, taken, event, found, batch)
                 return
             if event is None:
-                _give_way(taken, refusal, writes)
+                _give_way(ports, taken, refusal, writes)
                 continue
         batch.sends += [made.send for made in taken.made]
         batch.starts += [taken.run] if taken.run else []
@@ -421,7 +421,7 @@ def event_item(arrival: Arrival, taken: Taken, key: Key, ports: Ports, token: st
     return item
 
 
-def _give_way(taken: Taken, refusal: Refused, writes: Sequence[Write]) -> None:
+def _give_way(ports: Ports, taken: Taken, refusal: Refused, writes: Sequence[Write]) -> None:
     """The event is new, but what it would make is not: old news, a twin of a booked document, or a conflict."""
     for write, failed, seen in zip(writes, refusal.failed, refusal.seen, strict=True):
         if not failed:
@@ -441,7 +441,8 @@ def _give_way(taken: Taken, refusal: Refused, writes: Sequence[Write]) -> None:
                 taken.outcome = ledger.DUPLICATE
             else:
                 taken.outcome = ledger.CASE
-                taken.verdict = NeedsHuman("document_conflict", key=seen.get("key", write.key.pk))
+                now = documents.total(taken.doc) if taken.doc else None
+                taken.verdict = NeedsHuman("document_conflict", **plans.conflict(ports, seen, now))
             return
 
 

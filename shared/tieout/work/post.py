@@ -24,7 +24,7 @@ from tieout.core.late import Action, Decision
 from tieout.core.ledger import stamp
 from tieout.core.verdicts import Ignore, NeedsHuman, NotYet, TryAgain, Uncertain, Verdict
 from tieout.core.writes import Change, Item, Write
-from tieout.work import render
+from tieout.work import plans, render
 from tieout.work.book import CASE_AGAIN, Outcome, book
 from tieout.work.commit import Fenced, View, commit
 from tieout.work.ports import Message, Ports, Send
@@ -231,6 +231,10 @@ def prepare(batch: Batch, body: Send) -> Claimed | None:
     if _superseded(batch, item):
         return None
     try:
+        ended = plans.withdraw(batch.ports, batch.view, item)
+        if ended is not None:
+            batch.sends += ended
+            return None
         return claim(batch, item, target, _rendered(batch, item, target))
     except Verdict as verdict:
         hold(batch, item, verdict)
@@ -279,6 +283,7 @@ def _scene(batch: Batch, item: Item) -> gates.Scene:
         now=batch.ports.now(),
         region=batch.ports.region,
         late=render.lateness(batch.ports, item),
+        plan=plans.of_void(batch.ports, batch.view, item),
         rules=render.rules(batch.ports, item),
     )
 
@@ -288,7 +293,8 @@ def hold(batch: Batch, item: Item, verdict: Verdict) -> None:
     now = batch.ports.now()
     if verdict.code == "behind":
         return  # NEW and in its place: the booking of the head, or the lane's own due time, wakes it
-    if isinstance(verdict, NotYet | TryAgain) and item["state"] == ledger.HELD and item.get("code") == verdict.code:
+    known = (verdict.code, gates.LATE.get(verdict.code, verdict.code))
+    if isinstance(verdict, NotYet | TryAgain) and item["state"] == ledger.HELD and item.get("code") in known:
         batch.ports.ledger.write([postpone(item, now + _again(verdict, item, now))])
         return
     if isinstance(verdict, NeedsHuman):

@@ -22,8 +22,8 @@ from tieout.core.verdicts import NeedsHuman, NotYet, Uncertain, Verdict
 from tieout.core.windows import Job
 from tieout.core.writes import Change, Item, Refused, Write
 from tieout.work import intake as intake_verb
+from tieout.work import plans, sequences, steps, waiting, windows
 from tieout.work import post as post_verb
-from tieout.work import sequences, steps, waiting, windows
 from tieout.work.book import CASE_AGAIN, Outcome, answer
 from tieout.work.commit import Fenced, View
 from tieout.work.ports import Message, Ports, Send, Unavailable
@@ -132,6 +132,8 @@ def postpone(batch: post_verb.Batch, item: Item, by: timedelta, **values: object
 def _new(batch: post_verb.Batch, item: Item) -> str:
     lane = batch.view.get(keys.lane_item(item["lane"])) if item.get("lane") else None
     if item.get("lane") and lanes.head(lane) != item["key"]:
+        if _withdrawn(batch, item):
+            return "withdrawn with what it takes back"
         # Whoever finishes the head wakes it; this is only for the case that the wake-up was lost.
         least = int(post_verb.TURN_AGAIN.total_seconds())
         postpone(batch, item, ledger.backoff(item.get("looks", 0), item["key"], least=least, most=LANE_MOST))
@@ -142,14 +144,27 @@ def _new(batch: post_verb.Batch, item: Item) -> str:
     return "sent again"
 
 
+def _withdrawn(batch: post_verb.Batch, item: Item) -> bool:
+    """Whether a void ended together with its document, which is unsent and goes on by nobody's hand but a person's."""
+    if item["action"] != "void":
+        return False
+    batch.read([Key(*key) for key in item.get("reads", ())])
+    ended = plans.withdraw(batch.ports, batch.view, item)
+    batch.sends += ended or []
+    return ended is not None
+
+
 def _held(batch: post_verb.Batch, item: Item) -> str:
     now = batch.ports.now()
-    if item.get("code") == "parent_missing" and stamp(now) > item.get("late", "~"):
+    late = gates.LATE.get(item.get("code", ""))
+    if late and stamp(now) > item.get("late", "~"):
         facts = {**item.get("facts", {}), "since": item["opened"]}
-        verdict = NotYet("parent_late", **{k: v for k, v in facts.items() if k in ("what", "gate", "since")})
-        batch.book(item, Outcome(ledger.HELD, verdict, due_at=now + CASE_AGAIN))
-        return "case opened: parent late"
+        known = {name: value for name, value in facts.items() if name in ("what", "gate", "since", "target")}
+        batch.book(item, Outcome(ledger.HELD, NotYet(late, **known), due_at=now + CASE_AGAIN))
+        return "case opened: parent late" if late == "parent_late" else "case opened: customer late"
     if item.get("aside"):
+        if _withdrawn(batch, item):
+            return "withdrawn with what it takes back"
         return _aside(batch, item)
     return _new(batch, item)
 
@@ -165,6 +180,8 @@ def _aside(batch: post_verb.Batch, item: Item) -> str:
     except NotYet:
         postpone(batch, item, ledger.backoff(item.get("looks", 0), item["key"], least=20))
         return "still waits for its parent"
+    except NeedsHuman:
+        pass  # it will not come: the gate says so to the head of the lane, where a case blocks what it must
 
     def back(seen: View) -> list[Write]:
         # With the posting's own move, which is refused where it has gone on: else a finished one would block its lane.

@@ -198,6 +198,7 @@ def scope(
                 "number": item.get("number") or item["source_id"],
                 "source_id": item["source_id"],
                 **({"taxed": item["taxed"]} if "taxed" in item else {}),
+                "applied": bool(item.get("applied")),
             }
     return values
 
@@ -238,13 +239,6 @@ def render(
         stamp = ";".join(f"{name}={version}" for name, version in mapping.stamp(tables_seen).items())
     request = target.build(posting["kind"], posting["action"], posting["ref"], payload)
     return Rendered(request, stamp, hashlib.sha256(request).hexdigest(), decided)
-
-
-def question(ports: Ports, doc: Document, mapping: str, system: str) -> Mapping[str, Any]:
-    """What a target is asked about a document, by today's tables. Raises the mapping's verdict."""
-    known = tables_now(ports)
-    view = known.view(ports.now().date(), entity=doc.entity, target=system)
-    return compiled(mapping).render({doc.kind: doc}, view)
 
 
 def lineage(ports: Ports, view: Mapping[Key, Item | None], posting: Item, target: Target) -> tuple[Lineage, ...]:

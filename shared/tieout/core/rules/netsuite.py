@@ -16,6 +16,13 @@ def netsuite_apply(document: str, amount: Money) -> list[dict[str, Any]]:
 
 
 @rule
+def netsuite_apply_open(document: str, amount: Money, applied: bool) -> list[dict[str, Any]]:
+    """The ``apply`` sublist that takes one document back; empty, so that the credit stays on account, where something
+    is applied to it already."""
+    return [] if applied else netsuite_apply(document, amount)
+
+
+@rule
 def netsuite_apply_payment(document: str, payment: Payment) -> list[dict[str, Any]]:
     """The ``apply`` sublist of a payment on one document; what it does not settle stays unapplied."""
     settled = payment.allocations[0].amount if payment.allocations else payment.amount

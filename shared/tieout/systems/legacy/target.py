@@ -69,7 +69,7 @@ class Legacy:
         ("customer", "upsert"): Action("legacy.customer", echo=("ref",), once=False, undo="undo"),
         ("customer", "undo"): Action("legacy.customer", echo=("ref",), once=False),
         ("invoice", "create"): Action("legacy.invoice", undo="void"),
-        ("invoice", "void"): Action("legacy.invoice_void"),
+        ("invoice", "void"): Action("legacy.invoice_void", dated=True),
         ("credit_note", "create"): Action("legacy.credit_note"),
         ("payment", "create"): Action("legacy.payment"),
     }

@@ -53,7 +53,7 @@ class NetSuite:
         ("customer", "upsert"): Action("netsuite.customer", echo=("ref",), once=False, undo="undo"),
         ("customer", "undo"): Action("netsuite.customer_undo", echo=("ref",), once=False),
         ("invoice", "create"): Action("netsuite.invoice", undo="void"),
-        ("invoice", "void"): Action("netsuite.invoice_void"),
+        ("invoice", "void"): Action("netsuite.invoice_void", dated=True),
         ("credit_note", "create"): Action("netsuite.credit_note"),
         ("payment", "create"): Action("netsuite.payment"),
     }
