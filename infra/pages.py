@@ -228,10 +228,16 @@ def _flow(flow: flows.Flow) -> Iterator[str]:
     yield ""
     yield f"- reads {code(flow.on.source + ' ' + flow.on.type)} by [{flow.reads}](mappings/{flow.reads}.md)"
     for step in flow.steps:
-        does = {"post": f"posts {step.to} ({step.action})", "look": f"looks for {step.to} first", "check": "checks"}
+        does = {"post": f"posts {step.to} ({step.action})", "look": f"looks for {step.to} first", "check": "checks",
+                "ask": f"asks {step.to} ({step.action}), where the route table names a target"}  # fmt: skip
         more = f", and spares {step.spares} where it is found" if step.spares else ""
         undo = f"; undone by {step.undo}" if step.undo else ""
         yield f"- {step.name}: {does[step.does]}{more}{undo}{_by(step)}"
+    for step in flow.then:
+        waits = "; waits for its own posting of the document above" if step.behind else ""
+        yield f"- behind the acceptance, where the route table names a target: posts {step.to} ({step.action}){waits}"
+    if flow.support:
+        yield f"- a refusal makes a ticket, where the route table has a row of {code(flow.support)}"
     if flow.orchestrated:
         yield ""
         yield from _drawing(flow)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from tieout.core.classify import Answer, Row
 from tieout.core.keys import BASE32, external_ref
@@ -360,3 +360,14 @@ class Target(Protocol):
 
     def look(self, wire: Wire, kind: str, facts: Mapping[str, str]) -> Sequence[Echo]:
         """Existing objects that may be the same as the one described by ``facts`` (name, tax id, e-mail)."""
+
+
+@runtime_checkable
+class Advisor(Protocol):
+    """A target that can also be asked something, which leaves nothing behind and so needs no posting."""
+
+    #: What it can be asked, and the mapping that puts the question: ``{(kind, question): mapping}``.
+    asks: Mapping[tuple[str, str], str]
+
+    def ask(self, wire: Wire, kind: str, question: str, payload: Mapping[str, Any]) -> Mapping[str, str]:
+        """The answer, as plain facts. Raises a verdict; ``NeedsHuman`` says that what is asked about cannot stand."""

@@ -30,8 +30,9 @@ class On:
 class Step:
     """One logical step. ``to`` is ``role.kind``: the route table turns role and entity into a target account.
 
-    ``does`` is ``post`` (one posting), ``check`` (a pure validation) or ``look`` (search the target first; what it
-    finds is linked, and the step named by ``spares`` is skipped). ``undo`` is the compensating action, run in reverse
+    ``does`` is ``post`` (one posting), ``check`` (a pure validation), ``look`` (search the target first; what it finds
+    is linked, and the step named by ``spares`` is skipped) or ``ask`` (a question that leaves nothing behind, put where
+    the route table has a row for the role). ``undo`` is the compensating action, run in reverse
     order of the steps when a later step fails. ``order`` is false where a posting need not queue behind others of its
     document; ``behind`` is true where it waits for this step's own posting of the document above (an invoice's, before
     its credit note's or its void's).
@@ -94,15 +95,18 @@ class Flow:
 FLOWS: tuple[Flow, ...] = (
     Flow("invoice", On("stripe", "invoice.finalized"), reads="stripe.invoice", makes="invoice",
          steps=(Step("post", to="erp.invoice"),), lane="invoice", parent="customer",
+         then=(Step("tax", to="tax.invoice"),),
          owner="finance-ops", sla=minutes(15), tell="crm", support="support", priority=40),
     Flow("payment", On("stripe", "invoice.paid"), reads="stripe.payment", makes="payment",
          steps=(Step("post", to="erp.payment"),), lane="invoice", parent="invoice",
          owner="finance-ops", sla=minutes(15), tell="crm", support="support", priority=20),
     Flow("credit-note", On("stripe", "credit_note.created"), reads="stripe.credit_note", makes="credit_note",
          steps=(Step("post", to="erp.credit_note"),), lane="invoice", parent="invoice",
+         then=(Step("tax", to="tax.credit_note", behind=True),),
          owner="finance-ops", sla=minutes(15), tell="crm", support="support", priority=40),
     Flow("invoice-void", On("stripe", "invoice.voided"), reads="stripe.invoice", makes="invoice",
          steps=(Step("post", to="erp.invoice", action="void"),), lane="invoice", parent="invoice",
+         then=(Step("tax", to="tax.invoice", action="void", behind=True),),
          owner="finance-ops", sla=minutes(15), tell="crm", support="support", priority=40),
     Flow("customer", On("stripe", "customer.created"), reads="stripe.customer", makes="customer",
          steps=(Step("post", to="erp.customer", action="upsert"),), lane="customer", in_place=True,
@@ -110,12 +114,14 @@ FLOWS: tuple[Flow, ...] = (
          owner="revenue-ops", sla=minutes(15), priority=30),
     Flow("chargebee-invoice", On("chargebee", "invoice_generated"), reads="chargebee.invoice", makes="invoice",
          steps=(Step("post", to="erp.invoice"),), lane="invoice", parent="customer",
+         then=(Step("tax", to="tax.invoice"),),
          owner="finance-ops", sla=minutes(15), tell="crm", support="support", priority=40),
     Flow("chargebee-payment", On("chargebee", "payment_succeeded"), reads="chargebee.payment", makes="payment",
          steps=(Step("post", to="erp.payment"),), lane="invoice", parent="invoice",
          owner="finance-ops", sla=minutes(15), tell="crm", support="support", priority=20),
     Flow("chargebee-credit-note", On("chargebee", "credit_note_created"), reads="chargebee.credit_note",
          makes="credit_note", steps=(Step("post", to="erp.credit_note"),), lane="invoice", parent="invoice",
+         then=(Step("tax", to="tax.credit_note", behind=True),),
          owner="finance-ops", sla=minutes(15), tell="crm", support="support", priority=40),
     Flow("chargebee-customer", On("chargebee", "customer_created"), reads="chargebee.customer", makes="customer",
          steps=(Step("post", to="erp.customer", action="upsert"),), lane="customer", in_place=True,
@@ -136,6 +142,7 @@ FLOWS: tuple[Flow, ...] = (
     Flow("customer-onboarding", On("salesforce", "opportunity.closed_won"), reads="salesforce.opportunity",
          makes="opportunity", lane="customer", in_place=True,
          steps=(Step("validate", does="check"),
+                Step("tax", to="tax.opportunity", action="estimate", does="ask"),
                 Step("look", to="erp.customer", does="look", spares="erp"),
                 Step("billing", to="billing.customer", undo="undo"),
                 Step("erp", to="erp.customer", action="upsert", undo="undo"),

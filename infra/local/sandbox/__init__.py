@@ -15,6 +15,7 @@ fail. Where to look::
     tryton.py             REST: drafts that are posted, numbers that follow dates
     zuora.py              token, object queries that may lag, callouts
     zendesk.py            tickets, organizations, signed event webhooks
+    avalara.py            transactions by code, addresses
     legacy.py             CSV batches on a file drop, acknowledged later
     faults.py             the ways to misbehave, one table
     any other             found by its function ``stand``

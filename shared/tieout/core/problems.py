@@ -185,6 +185,26 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "tax_code_not_mapped": Problem(
         "Tax {what} has no tax code in {target}.", "No row in the tax code table.",
         "Add the row; this goes on by itself.", FINANCE),
+    "tax_engine_not_mapped": Problem(
+        "Nobody has said who reckons the tax of what comes from {what}.", "No row in the table of tax engines.",
+        "Add the row; this goes on by itself.", FINANCE),
+    "tax_reckoned_elsewhere": Problem(
+        "The ERP reckons the tax of this {kind}, so it must not be recorded a second time.",
+        "The route table sends it to the tax system, and the table of tax engines says that the ERP reckons.",
+        "End the route or change the row; cancel what was made meanwhile.", FINANCE),
+    "tax_not_by_line": Problem(
+        "Line {line} does not say its tax, and the document as a whole does.",
+        "The billing system told tax by document only.", "Let it tell tax by line; then retry.", FINANCE),
+    "tax_product_not_mapped": Problem(
+        "Product {what} has no tax code at {target}.", "No row in the table of tax products.",
+        "Let tax class the product and add the row; this goes on by itself.", FINANCE),
+    "ship_to_missing": Problem(
+        "The document does not say where it is supplied, which decides its tax.",
+        "The billing system has no usable address of the customer.",
+        "Complete the address at the billing system; cancel this one and record it by hand.", FINANCE),
+    "address_not_found": Problem(
+        "The customer's address is not one that tax can be reckoned for: {said}", "It is incomplete or does not exist.",
+        "Correct the address; then retry.", REVENUE),
     "item_not_mapped": Problem(
         "Product {what} has no item in {target}.", "No row in the item table.", "Add the row; this goes on by itself.",
         FINANCE),

@@ -29,6 +29,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "odoo": ("target",),
     "tryton": ("target",),
     "sap": ("target",),
+    "avalara": ("target",),
 }
 SOURCES = tuple(name for name, roles in SYSTEMS.items() if "source" in roles)
 READERS = tuple(name for name, roles in SYSTEMS.items() if "reader" in roles)

@@ -241,6 +241,13 @@ def render(
     return Rendered(request, stamp, hashlib.sha256(request).hexdigest(), decided)
 
 
+def question(ports: Ports, doc: Document, mapping: str, system: str) -> Mapping[str, Any]:
+    """What a target is asked about a document, by today's tables. Raises the mapping's verdict."""
+    known = tables_now(ports)
+    view = known.view(ports.now().date(), entity=doc.entity, target=system)
+    return compiled(mapping).render({doc.kind: doc}, view)
+
+
 def lineage(ports: Ports, view: Mapping[Key, Item | None], posting: Item, target: Target) -> tuple[Lineage, ...]:
     """Why each field of the payload has its value; empty once the ledger no longer keeps the document."""
     action = target.actions[posting["kind"], posting["action"]]

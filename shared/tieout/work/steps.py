@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from tieout import flows, systems
+from tieout.contract import Advisor
 from tieout.core import documents, keys, lanes, ledger
 from tieout.core.clocks import EventInstant
 from tieout.core.documents import Document, Opportunity, Status
@@ -19,7 +20,7 @@ from tieout.core.keys import Key
 from tieout.core.ledger import stamp
 from tieout.core.problems import problem
 from tieout.core.rules import onboarding
-from tieout.core.verdicts import NeedsHuman, TryAgain
+from tieout.core.verdicts import NeedsHuman, TryAgain, Verdict
 from tieout.core.writes import Change, Item, Refused, Write
 from tieout.work import followers, make, render
 from tieout.work.book import ANSWER_AGAIN, CASE_AGAIN, answer
@@ -48,6 +49,8 @@ def step(event: Mapping[str, Any], ports: Ports) -> dict[str, Any]:
         return check(run, ports)
     if one.does == "look":
         return look_for(run, one, ports)
+    if one.does == "ask":
+        return ask_about(run, one, ports)
     return ask_posting(run, flow, one, str(event["token"]), ports, undo=bool(event.get("undo")))
 
 
@@ -86,6 +89,33 @@ def look_for(run: Item, one: flows.Step, ports: Ports) -> dict[str, Any]:
     return {"found": True, "remote": found[0].remote}
 
 
+def ask_about(run: Item, one: flows.Step, ports: Ports) -> dict[str, Any]:
+    """Ask a target about the deal, where the route table names one; the answer is kept on the run.
+
+    Only what a person must mend stops the flow. A target that is down, or a product that nobody has classed yet, costs
+    the answer and nothing else: nothing was written, and nothing hangs on it.
+    """
+    doc = deal(run)
+    where = render.route_if_any(one.role, one.kind, doc)
+    if where is None:
+        return {"asked": False}
+    system, _, account = where.partition(":")
+    target = systems.target(system)
+    if not isinstance(target, Advisor):
+        raise NeedsHuman("target_refused", target=where, said="it cannot be asked")
+    try:
+        payload = render.question(ports, doc, target.asks[one.kind, one.action], target.name)
+        said = target.ask(ports.wire(target, account), one.kind, one.action, payload)
+    except NeedsHuman:
+        ports.ledger.write([Change(Key(run["pk"], run["sk"]), set={"stopped": one.name})])
+        raise
+    except Verdict as verdict:
+        ports.log("not_answered", run=run["pk"], step=one.name, code=verdict.code)
+        return {"asked": False, "code": verdict.code}
+    ports.ledger.write([Change(Key(run["pk"], run["sk"]), set={one.action: {"of": where, **said}})])
+    return {"asked": True}
+
+
 def document_for(run: Item, one: flows.Step, ports: Ports) -> Document:
     """The document that a step posts, made from the deal."""
     doc = deal(run)
@@ -93,7 +123,9 @@ def document_for(run: Item, one: flows.Step, ports: Ports) -> Document:
         return onboarding.customer_of(doc)
     if one.kind == "subscription":
         return onboarding.subscription_of(doc)
-    said = f"{doc.customer.legal_name} is set up in billing and finance. Nothing to do."
+    told = run.get("estimate")
+    tax = f" Its tax is estimated at {told['tax']} {doc.currency}." if told else ""
+    said = f"{doc.customer.legal_name} is set up in billing and finance.{tax} Nothing to do."
     return status_of(run, doc, "accepted", said, 1, ports)
 
 
@@ -226,7 +258,7 @@ def _said(error: Any) -> str:
 
 def _failed_step(run: Item, ports: Ports) -> str:
     refused = [posting["step"] for posting in _postings(run, ports) if posting["state"] == ledger.REFUSED]
-    return refused[0] if refused else "validate"
+    return refused[0] if refused else str(run.get("stopped", "validate"))
 
 
 def _postings(run: Item, ports: Ports) -> list[Item]:

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 from pydantic import Field
 
 from tieout.core.clocks import DueDate, ServiceDate, TaxPoint
-from tieout.core.documents.base import Adjustment, Booked, ExchangeRate, Ident, Label, Number, Part, Prose
+from tieout.core.documents.base import Address, Adjustment, Booked, ExchangeRate, Ident, Label, Number, Part, Prose
 from tieout.core.money import Money
 
 
@@ -83,6 +83,9 @@ class Invoice(Booked):
     customer_id: Ident = Field(description="the customer at the source")
     customer_name: Label | None = Field(default=None, description="bill-to name as printed")
     bill_to_id: Ident | None = Field(default=None, description="who is invoiced, where it is not the customer")
+    ship_to: Address | None = Field(
+        default=None, description="where it is supplied, as the invoice says: decides the tax"
+    )
     ship_to_id: Ident | None = Field(default=None, description="who receives, where it is not the customer")
     intercompany_partner: Ident | None = Field(default=None, description="our entity code when the buyer is one of us")
     due_date: DueDate | None = Field(default=None, description="day by which it is to be paid")

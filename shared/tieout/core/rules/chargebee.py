@@ -15,6 +15,7 @@ from tieout.core import money as kernel
 from tieout.core.documents import Address, Allocation, TaxBreakdown, TaxId
 from tieout.core.money import Money
 from tieout.core.rules.amounts import decimal, money_minor
+from tieout.core.rules.avalara import first_usable
 from tieout.core.rules.registry import rule
 from tieout.core.verdicts import Ignore, NeedsHuman
 
@@ -204,6 +205,12 @@ def chargebee_address(address: Mapping[str, Any]) -> Address | None:
         postal_code=address.get("zip") or None,
         country=country,
     )
+
+
+@rule
+def chargebee_ship_to(document: Mapping[str, Any]) -> Address | None:
+    """Where an invoice is supplied, as it says itself: the shipping address, else the billing address."""
+    return first_usable(chargebee_address, document.get("shipping_address"), document.get("billing_address"))
 
 
 def _rows(holder: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:

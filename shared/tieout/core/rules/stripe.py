@@ -16,6 +16,7 @@ from tieout.core.documents import Address, Allocation, TaxBreakdown
 from tieout.core.money import Money
 from tieout.core.rules import days
 from tieout.core.rules.amounts import decimal, stripe_money
+from tieout.core.rules.avalara import first_usable
 from tieout.core.rules.registry import rule
 from tieout.core.verdicts import Ignore, NeedsHuman
 
@@ -195,6 +196,12 @@ def stripe_address(address: Mapping[str, Any]) -> Address | None:
         postal_code=address.get("postal_code") or None,
         country=country,
     )
+
+
+@rule
+def stripe_ship_to(document: Mapping[str, Any]) -> Address | None:
+    """Where an invoice is supplied, as it says itself: the shipping address, else the customer's."""
+    return first_usable(stripe_address, _at(document, "customer_shipping", "address"), document.get("customer_address"))
 
 
 @rule

@@ -1,0 +1,1 @@
+"""Avalara AvaTax: estimates tax for flows, and records the tax of what the books have accepted."""
