@@ -1,11 +1,11 @@
-"""probe: schedule → in doubt, held, due, told in vain: look, release, escalate; dead letters → booked."""
+"""probe: schedule → in doubt, held, due, told in vain: look, release; dead letters → booked; accounts checked."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tieout.aws import wiring
-from tieout.work import credentials, poll, probe, windows
+from tieout.work import checkup, credentials, poll, probe, windows
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -19,4 +19,5 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     watched = windows.run(credentials.JOB, ports, lambda run: credentials.watch(ports, here.tables()))
     wiring.count("credentials", watched)
     wiring.count("poll", poll.poll(ports, here.tables()))
+    wiring.count("checkup", checkup.run(ports, credentials.accounts(here.tables())))
     return dict(done)

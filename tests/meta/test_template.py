@@ -202,7 +202,9 @@ def test_cfn_lint_runs_the_house_rules(tmp_path: Path) -> None:
     assert "E9103" not in done.stdout
 
 
-def test_the_desk_writes_changes_of_tables_postings_lanes_and_runs_and_nothing_else(stack: dict[str, Any]) -> None:
+def test_the_desk_writes_changes_of_tables_postings_lanes_runs_and_wishes_for_checks_and_nothing_else(
+    stack: dict[str, Any],
+) -> None:
     """No emulator at hand holds roles to leading keys, so the template is asked."""
     [policy] = stack["Resources"]["DeskRole"]["Properties"]["Policies"]
     writes = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"}
@@ -212,4 +214,4 @@ def test_the_desk_writes_changes_of_tables_postings_lanes_and_runs_and_nothing_e
         if writes & set(actions):
             assert list(one["Condition"]) == ["ForAllValues:StringLike"]
             keys |= set(one["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"])
-    assert keys == {"T#*", "P#*", "L#*", "F#*"}
+    assert keys == {"T#*", "P#*", "L#*", "F#*", "C#*"}

@@ -98,6 +98,11 @@ class Avalara(System):
                     return self._create(request.json()["createTransactionModel"])
                 case "POST", ["addresses", "resolve"]:
                     return self._resolve(request.json())
+                case "GET", ["companies"]:
+                    codes = sorted({company for company, _, _ in self.rows})
+                    return Reply.json(
+                        200, {"@recordsetCount": len(codes), "value": [{"companyCode": one} for one in codes]}
+                    )
                 case "GET", ["companies", company, "transactions", code]:
                     return Reply.json(200, self._row(company, code, request))
                 case "POST", ["companies", company, "transactions", code, "void"]:

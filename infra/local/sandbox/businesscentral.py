@@ -180,6 +180,9 @@ class BusinessCentral(System):
             raise Refused(404, "Internal_RecordNotFound", f"{entities} {ident} does not exist.") from None
 
     def _filtered(self, entities: str, query: Mapping[str, str]) -> list[Json]:
+        if "$filter" not in query:
+            top = int(query.get("$top", 20_000))
+            return [self._shown(entities, row, query) for row in list(self.rows[entities].values())[:top]]
         wanted = FILTER.fullmatch(query.get("$filter", ""))
         if wanted is None:
             raise Refused(400, "BadRequest_NotFound", "Bad Request - Error in query syntax")

@@ -196,6 +196,8 @@ class NetSuite(System):
             parts = request.segments
             if parts[:4] == ["services", "rest", "query", "v1"] and parts[4:] == ["suiteql"]:
                 return self._suiteql(request)
+            if parts[:5] == ["services", "rest", "record", "v1", "metadata-catalog"] and parts[5:]:
+                return self._catalogue(parts[5])
             if parts[:4] != ["services", "rest", "record", "v1"] or len(parts) < 5 or parts[4] not in RECORDS:
                 raise Refused("The requested resource does not exist.", "INVALID_METHOD", status=404)
             return self._record_call(request, parts[4], parts[5:])
@@ -203,6 +205,13 @@ class NetSuite(System):
             return refused.reply()
         except ValueError as error:
             return Refused(f"Invalid JSON body: {error}", "INVALID_CONTENT").reply()
+
+    def _catalogue(self, kind: str) -> Reply:
+        """The account's own description of a record type, as JSON Schema."""
+        if kind not in RECORDS:
+            raise Refused("The requested resource does not exist.", "INVALID_METHOD", status=404)
+        known = {name: {"title": name} for name in sorted(kinds_of(RECORDS[kind]))}
+        return Reply.json(200, {"type": "object", "properties": known}, kind="application/schema+json")
 
     def _record_call(self, request: Request, kind: str, rest: list[str]) -> Reply:
         if not rest:

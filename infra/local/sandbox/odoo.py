@@ -110,6 +110,8 @@ class Odoo(System):
     def _method(self, model: str, method: str, body: Json) -> Any:
         if method == "search_read":
             return self._search(model, body)
+        if method == "fields_get":
+            return {name: {"type": "char"} for name in sorted(MODELS[model])}
         if method == "create":
             return [self._create(model, values, body.get("context", {})) for values in body["vals_list"]]
         if method == "write":

@@ -199,6 +199,8 @@ class Salesforce(System):
             return Reply.json(200, {"DailyApiRequests": left})
         if len(rest) < 2 or rest[0] != "sobjects" or rest[1] not in OBJECTS:
             raise Refused(404, "NOT_FOUND", "The requested resource does not exist")
+        if request.method == "GET" and rest[2:] in ([], ["describe"]):
+            return Reply.json(200, self._described(rest[1], whole=len(rest) == 3))
         calls: dict[tuple[str, int], Callable[[], Reply]] = {
             ("POST", 2): lambda: self._create(rest[1], _fields(request)),
             ("GET", 3): lambda: self._shown(rest[1], self._by_id(rest[1], rest[2]), request),
@@ -213,6 +215,11 @@ class Salesforce(System):
             text = f"HTTP Method '{request.method}' not allowed."
             raise Refused(405, "METHOD_NOT_ALLOWED", text) from None
         return call()
+
+    def _described(self, table: str, whole: bool) -> Json:
+        """What our user sees of an object: its name, and each of its fields."""
+        fields = [{"name": name, "type": kind, "length": size} for name, (kind, size) in OBJECTS[table].items()]
+        return {"name": table, "fields": fields} if whole else {"objectDescribe": {"name": table}, "recentItems": []}
 
     def _by_id(self, table: str, ident: str) -> Json:
         for row in self.rows[table].values():

@@ -349,6 +349,10 @@ class _Handler(WSGIRequestHandler):
 
     disable_nagle_algorithm = True
 
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """The status line alone: the answer brings its own Date, of the world's clock."""
+        self.send_response_only(code, message)
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Say nothing: ``Sandboxes.log`` keeps the calls."""
 

@@ -118,6 +118,10 @@ class Xero(System):
     # --- reading and writing -----------------------------------------------------------------------------------
 
     def _find(self, request: Request, listed: str) -> Reply:
+        if "where" not in request.query:
+            rows = [self._shown(listed, row) for row in self.rows[listed].values()]
+            left = (("X-MinLimit-Remaining", "59"), ("X-DayLimit-Remaining", "4999"))
+            return Reply.json(200, {"Status": "OK", listed: rows[: int(request.query.get("pageSize", 100))]}, *left)
         where = WHERE.fullmatch(request.query.get("where", ""))
         if where is None:
             return _exception({}, "QueryParseException: the filter is not understood")

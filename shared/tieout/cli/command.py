@@ -8,6 +8,7 @@ from typing import Annotated, ParamSpec
 
 import typer
 from rich.console import Console
+from rich.status import Status
 from rich.text import Text
 
 from tieout.cli import show
@@ -44,6 +45,11 @@ def command(run: Callable[P, None]) -> Callable[P, None]:
 
 def _say(text: str, style: str = "") -> None:
     Console(stderr=True).print(Text(show.clean(text), style=style), soft_wrap=True)
+
+
+def waiting(what: str) -> Status:
+    """Says on a terminal, beside the answer, that the command waits."""
+    return Console(stderr=True).status(f"Waiting {what}")
 
 
 def out() -> Console:

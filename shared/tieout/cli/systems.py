@@ -1,7 +1,12 @@
-"""``tieout systems``: what is known of each outside system, out of its declaration; asks no deployment."""
+"""``tieout systems``: what is known of each outside system, and how its accounts stood when they were last checked.
+
+``ls`` and ``show`` read declarations and ask no deployment; ``check`` asks one. Exit codes of ``check``: 0 nothing is
+wrong, 1 something is, 2 misunderstood, 3 unreachable or not let in.
+"""
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any
 
 import typer
@@ -9,8 +14,8 @@ from rich.text import Text
 
 from tieout import flows, systems
 from tieout.cli import show
-from tieout.cli.client import PROBLEM, Failure
-from tieout.cli.command import AsJson, command, out
+from tieout.cli.client import PROBLEM, Api, Failure, connect
+from tieout.cli.command import AsJson, Token, Url, command, out, waiting
 from tieout.contract import Asked
 from tieout.core import credentials
 
@@ -58,6 +63,68 @@ def show_one(
             console.print(
                 Text.assemble((f"{title.replace('_', ' ')}: ", "dim"), show.clean(_said(value))), soft_wrap=True
             )
+
+
+@app.command("check")
+@command
+def check(
+    name: Annotated[str, typer.Argument(help="A system or an account of one (netsuite, netsuite:acme).")] = "",
+    again: Annotated[bool, typer.Option("--again", help="Have the accounts checked anew, and wait for it.")] = False,
+    wait: Annotated[int, typer.Option(help="With --again: seconds to wait for probe's next run.")] = 120,
+    url: Url = "", token: Token = "", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """How the accounts that routes name stand: credentials, permissions, clock, limits, drift of their descriptions."""
+    api = Api(connect(url, token))
+    found = _checks(api, name)
+    if again:
+        for one in found:
+            api.submit("/v1/systems/checks", {"target": one["target"]})
+        found = _awaited(api, name, wait)
+    if as_json:
+        show.as_json(out(), found)
+    else:
+        for one in found:
+            _print_check(one)
+    bad = [one["target"] for one in found if one["state"] == "bad"]
+    if bad:
+        raise Failure(PROBLEM, f"Something is wrong with {', '.join(bad)}.", "Each line above says what.")
+
+
+def _checks(api: Api, name: str) -> list[dict[str, Any]]:
+    found = [one for one in api.get("/v1/systems/checks")["checks"] if name in ("", one["target"], _system(one))]
+    if not found:
+        raise Failure(PROBLEM, f"No route names an account of {name!r}." if name else "No route names an account.",
+                      "`tieout route explain` shows where documents go.")  # fmt: skip
+    return found
+
+
+def _system(one: dict[str, Any]) -> str:
+    return str(one["target"]).partition(":")[0]
+
+
+def _awaited(api: Api, name: str, wait: int) -> list[dict[str, Any]]:
+    """The checks once each was made that was asked for, or what there is when the time is over."""
+    until = time.monotonic() + wait
+    with waiting("for probe to look ..."):
+        while True:
+            found = _checks(api, name)
+            late = [one["target"] for one in found if one["at"] < one["asked"]]
+            if not late:
+                return found
+            if time.monotonic() > until:
+                raise Failure(PROBLEM, f"Not checked within {wait} s: {', '.join(late)}.",
+                              "Probe runs each minute; look again, or at its log.")  # fmt: skip
+            time.sleep(2)
+
+
+def _print_check(one: dict[str, Any]) -> None:
+    when = f"checked {one['at']}" if one["at"] else "never checked"
+    out().print(Text.assemble((f"\n{one['target']} ", "bold"), f"{one['state']}, {when}"))
+    if one["findings"]:
+        made = show.table("what", "stands", "said")
+        for finding in one["findings"]:
+            made.add_row(*(show.clean(finding[column]) for column in ("what", "state", "said")))
+        out().print(made)
 
 
 def _said(value: Any) -> str:

@@ -107,6 +107,11 @@ def stream_item(source: str, account: str, stream: str) -> Key:
     return Key(f"S#{object_id(source, account, stream)}")
 
 
+def checkup_item(target: str) -> Key:
+    """Key of the last check of one target account (``system:account``)."""
+    return Key(f"C#{target}")
+
+
 def job_item(job: str) -> Key:
     """Key of the item that says which windows of a scheduled job are claimed and done."""
     return Key(f"J#{part(job)}")

@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from tieout.contract import Lister, Reader, Source, Target
+    from tieout.core.checkup import Checks
 
 #: Every system, in the order in which pages show them: name, and what it is to us. A source tells us things, a reader
 #: is asked for the whole of an object, a lister for the events that it told in vain, a target is written to.
@@ -43,6 +45,13 @@ def source(name: str) -> Source:
     if name not in SOURCES:
         raise KeyError(name)
     return cast("Source", import_module(f"tieout.systems.{name}.source").SOURCE)
+
+
+@cache
+def checks(name: str) -> Checks | None:
+    """What can be checked of the system called ``name``; ``None`` where it declares nothing."""
+    module = f"tieout.systems.{name}.checks"
+    return cast("Checks", import_module(module).CHECKS) if find_spec(module) is not None else None
 
 
 @cache

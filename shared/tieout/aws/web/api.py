@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from tieout.aws.web import governed, settling
+from tieout.aws.web import checking, governed, settling
 from tieout.aws.web.http import Answer, Refusal, Request, Route, route, to_json
 from tieout.work import ask, tie
 from tieout.work import raw as vault_raw
@@ -44,6 +44,7 @@ def routes(books: Books) -> list[Route]:
         route("GET", "/v1/tie", api.tie),
         *governed.routes(books.ledger, books.log),
         *settling.routes(books.ledger, books.log),
+        *checking.routes(books.ledger, books.log),
     ]
 
 

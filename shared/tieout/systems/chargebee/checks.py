@@ -1,0 +1,12 @@
+"""What can be checked of Chargebee: reads of what we write."""
+
+from __future__ import annotations
+
+from tieout.core.checkup import Checks, Permission
+
+CHECKS = Checks(
+    permissions=(
+        Permission("may read customers", "/api/v2/customers?limit=1"),
+        Permission("may read subscriptions", "/api/v2/subscriptions?limit=1"),
+    ),
+)
