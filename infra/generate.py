@@ -226,7 +226,7 @@ _LANE = """
             Dimensions: [{{Name: QueueName, Value: !GetAtt {id}LaneDead.QueueName}}]
           Period: 60
           Stat: Sum
-      - {{Id: dead, Expression: lies + went, Label: dead letters, ReturnData: true}}
+      - {{Id: dead, Expression: "FILL(lies, 0) + FILL(went, 0)", Label: dead letters, ReturnData: true}}
     ComparisonOperator: GreaterThanThreshold
     Threshold: 0
     EvaluationPeriods: 1

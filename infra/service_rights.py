@@ -13,13 +13,22 @@ from typing import Any, Final
 from infra.lint.house import Template, items, properties, resources, target_of
 
 READS: Final = frozenset({"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"})
+WRITES_LOGS: Final = frozenset({"logs:CreateLogStream", "logs:PutLogEvents"})
+#: What Step Functions asks for to log at all (Developer Guide, "Logging using CloudWatch Logs").
+DELIVERS_LOGS: Final = frozenset(
+    f"logs:{verb}"
+    for verb in (
+        "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",
+        "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups",
+    )
+)  # fmt: skip
 _FUNCTION: Final = re.compile(r"functions/\$\{(\w+)\.Arn\}/invocations")
 _PARAMETER: Final = re.compile(r"\{[^}]+\}")
 
 
 def missing(template: Template) -> list[str]:
     """One sentence for each right that a service lacks, and for each that it has from everywhere."""
-    checks = (_pollers, _routes, _authorizers, _rules, _machines, _trust, _deputies)
+    checks = (_pollers, _routes, _authorizers, _rules, _machines, _logs, _failures, _trust, _deputies)
     return [problem for check in checks for problem in check(template)]
 
 
@@ -122,6 +131,28 @@ def _machines(template: Template) -> Iterator[str]:
             kind = template["Resources"].get(called or "", {}).get("Type")
             if kind == "AWS::Lambda::Function" and ("lambda:InvokeFunction", called) not in allowed:
                 yield f"{name}: the machine may not invoke {called}"
+
+
+def _logs(template: Template) -> Iterator[str]:
+    for name, function in resources(template, "AWS::Lambda::Function"):
+        group = target_of(properties(function).get("LoggingConfig", {}).get("LogGroup"))
+        has = {action for action, place in _allowed(template, _role(template, name)) if place == group}
+        for action in sorted(WRITES_LOGS - has):
+            yield f"{name}: its role may not {action} on {group}, and it would leave no trace"
+    for name, machine in resources(template, "AWS::StepFunctions::StateMachine"):
+        if properties(machine).get("LoggingConfiguration"):
+            has = {action for action, _ in _allowed(template, _role(template, name))}
+            for action in sorted(DELIVERS_LOGS - has):
+                yield f"{name}: its role may not {action}, and the machine cannot be made with its log"
+
+
+def _failures(template: Template) -> Iterator[str]:
+    for name, config in resources(template, "AWS::Lambda::EventInvokeConfig"):
+        function = target_of(properties(config).get("FunctionName"))
+        for way in properties(config).get("DestinationConfig", {}).values():
+            place = target_of(way["Destination"])
+            if ("sqs:SendMessage", place) not in _allowed(template, _role(template, function)):
+                yield f"{name}: the role of {function} may not sqs:SendMessage on {place}"
 
 
 def _trust(template: Template) -> Iterator[str]:

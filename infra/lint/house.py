@@ -6,6 +6,8 @@ offending place and one sentence. Intrinsics stand in their long form (``{"Ref":
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -16,6 +18,21 @@ Path = list[str | int]
 Problems = Iterator[tuple[Path, str]]
 
 FOURTEEN_DAYS = 1_209_600
+#: Quotas of AWS that cannot be raised: a role's inline policies in characters (IAM and STS quotas), all variables of a
+#: function in bytes (Lambda quotas), resources of a template (CloudFormation quotas).
+INLINE_POLICIES, ENVIRONMENT, STACK = 10_240, 4_096, 500
+#: What stands for a value that only a deployment knows: a stack of a long name, and its queues' ARNs.
+_PSEUDO = {
+    "AWS::Partition": "aws",
+    "AWS::Region": "ap-southeast-2",
+    "AWS::AccountId": "123456789012",
+    "AWS::StackName": "tieout-of-a-long-name",
+    "Stage": "production-europe",
+}
+_UNKNOWN = (
+    "https://sqs.ap-southeast-2.amazonaws.com/123456789012/tieout-of-a-long-name-SomethingLane-A1B2C3D4E5F6G.fifo"
+)
+_FILLED = re.compile(r"FILL\(\w+, *0\)")
 
 
 # --- reading a template -------------------------------------------------------------------------------------------
@@ -248,6 +265,52 @@ def watched_functions(template: Template) -> Problems:
             yield ["Resources", name], f"no alarm watches the errors of {name}"
 
 
+def gaps_are_filled(template: Template) -> Problems:
+    """Metric math takes a missing figure for nothing: without FILL, a gap in one figure hides the other for ever."""
+    for name, alarm in resources(template, "AWS::CloudWatch::Alarm"):
+        metrics = properties(alarm).get("Metrics", [])
+        for metric in metrics:
+            bare = _FILLED.sub("", metric.get("Expression", ""))
+            for other in metrics:
+                if re.search(rf"\b{other['Id']}\b", bare):
+                    yield ["Resources", name], f"{name} does not fill gaps of {other['Id']} in {metric['Expression']!r}"
+
+
+def within_quotas(template: Template) -> Problems:
+    """What grows with each system stays within what AWS takes, in a stack of a long name in a far region."""
+    for name, role in resources(template, "AWS::IAM::Role"):
+        size = sum(_size(policy["PolicyDocument"]) for policy in properties(role).get("Policies", []))
+        if size > INLINE_POLICIES:
+            yield ["Resources", name], f"the policies of {name} take about {size} of {INLINE_POLICIES} characters"
+    for name, function in resources(template, "AWS::Lambda::Function"):
+        given = properties(function).get("Environment", {}).get("Variables", {})
+        size = sum(len(key) + _size(value) for key, value in given.items())
+        if size > ENVIRONMENT:
+            yield ["Resources", name], f"the environment of {name} takes about {size} of {ENVIRONMENT} bytes"
+    if len(template["Resources"]) > STACK:
+        yield ["Resources"], f"the stack has {len(template['Resources'])} of {STACK} resources: nest some"
+
+
+def _size(value: Any) -> int:
+    """About how many characters a value has once CloudFormation has filled it in; white space is free."""
+    return len(json.dumps(_filled(value), separators=(",", ":")))
+
+
+def _filled(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_filled(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1:
+        kind, of = next(iter(value.items()))
+        if kind in ("Ref", "Fn::GetAtt"):
+            return _PSEUDO.get(str(of), _UNKNOWN)
+        if kind == "Fn::Sub":
+            text = of if isinstance(of, str) else of[0]
+            return re.sub(r"\$\{([^}]+)\}", lambda found: _PSEUDO.get(found[1], _UNKNOWN), text)
+    return {key: _filled(one) for key, one in value.items()}
+
+
 #: Every house rule under its cfn-lint id (E9100 and up are ours).
 RULES: dict[str, Callable[[Template], Problems]] = {
     "E9101": log_retention,
@@ -262,6 +325,8 @@ RULES: dict[str, Callable[[Template], Problems]] = {
     "E9110": standard_machines,
     "E9111": told_timeout,
     "E9112": watched_functions,
+    "E9113": gaps_are_filled,
+    "E9114": within_quotas,
 }
 
 

@@ -53,10 +53,20 @@ def _trusts_nobody_we_know(template: dict[str, Any]) -> None:
     trust["Statement"][0]["Principal"]["Service"] = "lambda.amazonaws.com"
 
 
+def _fails_into_the_inbox(template: dict[str, Any]) -> None:
+    destination = {"OnFailure": {"Destination": {"Fn::GetAtt": ["InboxDead", "Arn"]}}}
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Lambda::EventInvokeConfig":
+            resource["Properties"]["DestinationConfig"] = destination
+
+
 FAULTS = [
     (_without("IntakeRole", "sqs:DeleteMessage"), "the role of IntakeFunction may not sqs:DeleteMessage on Inbox"),
     (_without("PostRole", "sqs:ReceiveMessage"), "may not sqs:ReceiveMessage on NetsuiteLane"),
     (_without("MachineRole", "lambda:InvokeFunction"), "the machine may not invoke PostFunction"),
+    (_without("ReceiveRole", "logs:PutLogEvents"), "may not logs:PutLogEvents on ReceiveLogs"),
+    (_without("MachineRole", "logs:CreateLogDelivery"), "may not logs:CreateLogDelivery"),
+    (_fails_into_the_inbox, "the role of ProbeFunction may not sqs:SendMessage on InboxDead"),
     (_drop("ReceiveFunctionHookPermission"), "may not invoke ReceiveFunction for POST /hooks/{source}/{account}"),
     (_drop("ApiDeskSessionAuthorizerPermission"), "may not invoke DeskAuthorizerFunction for the authorizer"),
     (_drop("ProbeFunctionEveryMinutePermission"), "EventBridge may not invoke ProbeFunction"),

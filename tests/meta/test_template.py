@@ -16,6 +16,7 @@ import pytest
 from infra import expand
 from infra.lint import house
 from tests.meta.guards import ROOT
+from tieout.aws import wiring
 
 #: Who may call what without showing who they are. A new line here is a decision.
 PUBLIC_ROUTES = {
@@ -87,7 +88,7 @@ def test_the_stack_keeps_the_rule(rule: Callable[[house.Template], house.Problem
     assert list(rule(stack)) == [], rule.__doc__
 
 
-def _set(name: str, *keys: str, to: Any) -> Callable[[dict[str, Any]], None]:
+def _set(name: str, *keys: str | int, to: Any) -> Callable[[dict[str, Any]], None]:
     """A fault: one place of one resource set to another value, or taken away where ``to`` is None."""
 
     def plant(template: dict[str, Any]) -> None:
@@ -115,6 +116,10 @@ def _allow(action: str, resource: str) -> Callable[[dict[str, Any]], None]:
 def _drop(name: str) -> Callable[[dict[str, Any]], None]:
     """A fault: a resource taken away."""
     return lambda template: template["Resources"].pop(name)
+
+
+def _crowd(template: dict[str, Any]) -> None:
+    template["Resources"].update({f"More{n}": {"Type": "AWS::SQS::Queue"} for n in range(house.STACK)})
 
 
 MAPPING = "IntakeFunctionInbox"
@@ -174,6 +179,18 @@ FAULTS: list[tuple[Callable[[house.Template], house.Problems], Callable[[dict[st
     ),
     (house.told_timeout, _set("ProbeFunction", "Properties", "Timeout", to=50), "is told FUNCTION_TIMEOUT=60"),
     (house.watched_functions, _drop("PostErrorsAlarm"), "no alarm watches the errors of PostFunction"),
+    (
+        house.gaps_are_filled,
+        _set("InboxDeadAlarm", "Properties", "Metrics", 2, "Expression", to="FILL(lies, 0) + went"),
+        "does not fill gaps of went",
+    ),
+    (house.within_quotas, _allow("s3:GetObject", "x" * house.INLINE_POLICIES), "the policies of IntakeRole take about"),
+    (
+        house.within_quotas,
+        _set("PostFunction", "Properties", "Environment", "Variables", "MORE", to="x" * house.ENVIRONMENT),
+        "the environment of PostFunction takes about",
+    ),
+    (house.within_quotas, _crowd, "of 500 resources: nest some"),
 ]
 
 
@@ -190,6 +207,21 @@ def test_a_planted_fault_breaks_the_rule(
 
 def test_every_rule_was_shown_to_fail() -> None:
     assert {rule for rule, _, _ in FAULTS} == set(house.RULES.values())
+
+
+def test_an_alarm_on_a_figure_of_ours_asks_for_it_as_it_is_written(
+    stack: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    alarms = [house.properties(one) for _, one in house.resources(stack, "AWS::CloudWatch::Alarm")]
+    ours = [alarm for alarm in alarms if alarm.get("Namespace") == "Tieout"]
+    assert ours
+    for alarm in ours:
+        asked = {one["Name"]: one["Value"] for one in alarm["Dimensions"]}
+        wiring.count(asked["verb"], {alarm["MetricName"]: 1})
+        line = json.loads(capsys.readouterr().out)
+        (written,) = line["_aws"]["CloudWatchMetrics"]
+        assert written["Namespace"] == alarm["Namespace"]
+        assert any({name: line[name] for name in names} == asked for names in written["Dimensions"]), alarm
 
 
 def test_cfn_lint_runs_the_house_rules(tmp_path: Path) -> None:
