@@ -92,6 +92,17 @@ class Flow:
         return len(self.steps) > 1
 
 
+#: What a won deal sets off, whichever CRM it was won in.
+ONBOARDING: tuple[Step, ...] = (
+    Step("validate", does="check"),
+    Step("tax", to="tax.opportunity", action="estimate", does="ask"),
+    Step("look", to="erp.customer", does="look", spares="erp"),
+    Step("billing", to="billing.customer", undo="undo"),
+    Step("erp", to="erp.customer", action="upsert", undo="undo"),
+    Step("subscribe", to="billing.subscription", undo="undo"),
+    Step("tell", to="crm.status", action="upsert"),
+)
+
 FLOWS: tuple[Flow, ...] = (
     Flow("invoice", On("stripe", "invoice.finalized"), reads="stripe.invoice", makes="invoice",
          steps=(Step("post", to="erp.invoice"),), lane="invoice", parent="customer",
@@ -140,14 +151,11 @@ FLOWS: tuple[Flow, ...] = (
          steps=(Step("post", to="erp.customer", action="upsert"),), lane="customer", in_place=True,
          owner="revenue-ops", sla=minutes(15), priority=30),
     Flow("customer-onboarding", On("salesforce", "opportunity.closed_won"), reads="salesforce.opportunity",
-         makes="opportunity", lane="customer", in_place=True,
-         steps=(Step("validate", does="check"),
-                Step("tax", to="tax.opportunity", action="estimate", does="ask"),
-                Step("look", to="erp.customer", does="look", spares="erp"),
-                Step("billing", to="billing.customer", undo="undo"),
-                Step("erp", to="erp.customer", action="upsert", undo="undo"),
-                Step("subscribe", to="billing.subscription", undo="undo"),
-                Step("tell", to="crm.status", action="upsert")),
+         makes="opportunity", lane="customer", in_place=True, steps=ONBOARDING,
+         then=(Step("support", to="support.customer", action="upsert"),),
+         owner="revenue-ops", sla=minutes(60), tell="crm", priority=30),
+    Flow("hubspot-onboarding", On("hubspot", "deal.propertyChange.dealstage"), reads="hubspot.deal",
+         makes="opportunity", lane="customer", in_place=True, steps=ONBOARDING,
          then=(Step("support", to="support.customer", action="upsert"),),
          owner="revenue-ops", sla=minutes(60), tell="crm", priority=30),
     Flow("support-ticket", On("zendesk", "ticket.status_changed"), reads="zendesk.ticket", makes="ticket",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stdout
 from typing import Any
 
 import pytest
 
-from infra.local.sandbox import Fault
+from infra.local.sandbox import Fault, When
+from infra.local.sandbox.hubspot import HubSpot
 from infra.local.sandbox.zuora import Item, Zuora
 from tests.e2e.scene import Scene, scene
 from tieout.core import ledger
@@ -82,3 +85,36 @@ def test_an_invoice_that_is_deleted_before_it_is_read_is_a_case_that_says_so() -
         (gone,) = [item for item in on.events() if item["state"] == ledger.CASE]
         assert (gone["code"], gone["facts"]["target"]) == ("source_gone", "zuora:acme-eu")
         assert gone["case"]["owner"] == "finance-ops"
+
+
+def test_a_deal_that_is_won_in_hubspot_is_onboarded_once_whatever_else_is_told_of_it() -> None:
+    with scene() as on:
+        portal = on.sandboxes.of(HubSpot)
+        deal = portal.add_deal()
+        portal.win(deal, When(times=2))
+        on.settle()
+        portal.tell(deal, ("amount", "dealstage"))
+        on.settle()
+        (run,) = [item for item in on.items("run") if item["flow"] == "hubspot-onboarding"]
+        assert (run["state"], run["entity"], run["total"]) == ("DONE", "US01", 1_200_000), run
+        customers = [item for item in on.postings("customer") if item["source"] == "hubspot"]
+        assert {(item["target"], item["state"]) for item in customers} >= {("netsuite:acme", ledger.POSTED)}
+        states = sorted(item["state"] for item in on.events() if item["source"] == "hubspot")
+        assert states.count(ledger.MADE) == 1
+        assert ledger.CASE not in states
+
+
+def test_a_deal_that_lacks_its_company_is_a_case_and_goes_on_once_it_is_completed() -> None:
+    with scene() as on:
+        portal = on.sandboxes.of(HubSpot)
+        deal = portal.add_deal(selling_entity=None)
+        portal.win(deal)
+        on.settle()
+        (case,) = [item for item in on.events() if item["state"] == ledger.CASE]
+        assert (case["code"], case["owner_team"]) == ("deal_incomplete", "revenue-ops")
+        portal._write(deal, {"selling_entity": "US01"})
+        on.world.advance(1200)
+        with redirect_stdout(io.StringIO()):
+            on.world.invoke("probe", {})
+        on.settle()
+        assert [item["state"] for item in on.events() if item["source"] == "hubspot"].count(ledger.MADE) == 1

@@ -13,6 +13,7 @@ fail. Where to look::
     sap.py                sessions and CSRF tokens, partners, orders, journal entries over SOAP
     businesscentral.py    drafts and their posting, payment journals, entity tags
     tryton.py             REST: drafts that are posted, numbers that follow dates
+    hubspot.py            objects and their history, upserts, a search that lags, signed batches of events
     zuora.py              token, object queries that may lag, callouts
     zendesk.py            tickets, organizations, signed event webhooks
     avalara.py            transactions by code, addresses

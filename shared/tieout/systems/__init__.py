@@ -21,7 +21,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "salesforce": ("source", "target"),
     "chargebee": ("source", "lister", "target"),
     "zuora": ("source", "reader"),
-    "hubspot": ("source",),
+    "hubspot": ("source", "reader", "target"),
     "netsuite": ("target",),
     "legacy": ("target",),
     "xero": ("target",),

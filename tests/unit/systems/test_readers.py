@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ from tieout.contract import Read, Span
 from tieout.core import credentials
 from tieout.core.classify import COMMON, READING, Answer, Row, classify
 from tieout.core.problems import PROBLEMS
-from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain, Verdict
+from tieout.core.verdicts import Ignore, NeedsHuman, TryAgain, Uncertain, Verdict
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 EVENTS = Path(__file__).parents[3] / "events"
@@ -64,7 +64,7 @@ def test_there_is_an_event_of_each_type_that_it_reads_again(name: str) -> None:
 
 
 @every_reader
-def test_it_only_ever_gets(name: str) -> None:
+def test_it_only_ever_looks(name: str) -> None:
     for read in thin(name):
         wire = always(404)
         with pytest.raises(Verdict):
@@ -178,6 +178,87 @@ def test_chargebee_s_list_is_asked_for_in_order_of_time_and_goes_on_at_its_offse
         "occurred_at[before]": [str(int(SPAN.until.timestamp()))], "sort_by[asc]": ["occurred_at"],
         "event_type[in]": ['["invoice.finalized","invoice_generated"]'], "offset": ['["176","1"]'],
     }  # fmt: skip
+
+
+# --- HubSpot -------------------------------------------------------------------------------------------------------
+WON: Mapping[str, Any] = {
+    "id": "19248310446", "archived": False,
+    "properties": {"dealstage": "closedwon", "hs_is_closed_won": "true", "selling_entity": "US01"},
+    "propertiesWithHistory": {"dealstage": [{"value": "closedwon", "timestamp": "2026-11-20T14:03:11.945Z"},
+                                            {"value": "new", "timestamp": "2026-10-01T09:00:00.000Z"}]},
+    "associations": {"companies": {"results": [{"id": "7", "type": "other"}, {"id": "8", "type": "deal_to_company"}]},
+                     "line_items": {"results": [{"id": "72"}, {"id": "71"}, {"id": "72"}]}},
+}  # fmt: skip
+
+
+def portal(deal: Mapping[str, Any] = WON, company: Any = None, lines: Sequence[str] = ("71", "72")) -> FakeWire:
+    def answer(method: str, path: str) -> Answer:
+        if "/companies/" in path:
+            shown = company or {"id": "8", "properties": {"name": "Northwind"}}
+        elif "/line_items/" in path:
+            assert (method, path) == ("POST", "/crm/v3/objects/line_items/batch/read")
+            shown = {"results": [{"id": one, "properties": {}} for one in lines]}
+        else:
+            shown = deal
+        return Answer(200, {}, json.dumps(shown).encode())
+
+    return FakeWire(answer)
+
+
+def hubspot(wire: FakeWire) -> Read:
+    return systems.reader("hubspot").again(wire, thin("hubspot")[0])
+
+
+def test_a_won_deal_is_laid_beside_its_primary_company_and_its_lines_in_its_own_order() -> None:
+    whole = hubspot(portal())
+    assert (whole.object["company"]["id"], [one["id"] for one in whole.object["lineItems"]]) == ("8", ["72", "71"])
+    assert (whole.entity, whole.thin) == ("US01", False)
+
+
+def test_the_version_of_a_deal_is_its_last_change_of_stage_whichever_event_or_later_edit_told_of_it() -> None:
+    read = thin("hubspot")[0]
+    asked = systems.reader("hubspot")
+    later = asked.again(portal({**WON, "updatedAt": "2026-12-01T00:00:00Z"}), replace(read, object_version=7))
+    assert later.object_version == asked.again(portal(), read).object_version == 1795183391945
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"propertiesWithHistory": {"dealstage": [{"value": "x", "timestamp": "2026-11-20T14:03:00.000Z"}]}},
+         "source_behind"),
+        ({"archived": True}, "source_gone"),
+        ({"id": "1"}, "source_unreadable"),
+        ({"properties": {"dealstage": "lost", "hs_is_closed_won": "false"}}, "not_for_us"),
+        ({"properties": {"hs_is_closed_won": "true"}}, "deal_incomplete"),
+        ({"associations": {"line_items": {"results": [{"id": "71"}], "paging": {"next": {"after": "1"}}}}},
+         "source_unreadable"),
+    ],
+    ids=["behind", "archived", "another", "not won", "no entity", "cut associations"],
+)  # fmt: skip
+def test_what_is_not_a_whole_won_deal_is_said(change: Mapping[str, Any], code: str) -> None:
+    with pytest.raises(Verdict) as said:
+        hubspot(portal({**WON, **change}))
+    assert said.value.code == code
+
+
+def test_a_deal_that_is_not_won_costs_one_call() -> None:
+    wire = portal({**WON, "properties": {"dealstage": "lost"}})
+    with pytest.raises(Ignore):
+        hubspot(wire)
+    assert len(wire.asked) == 1
+
+
+def test_a_merged_company_is_read_under_its_survivor_and_a_stranger_is_not() -> None:
+    survivor = {"id": "9", "properties": {"name": "Both", "hs_merged_object_ids": "5;8"}}
+    assert hubspot(portal(company=survivor)).object["company"]["id"] == "9"
+    with pytest.raises(NeedsHuman, match="source_unreadable"):
+        hubspot(portal(company={"id": "9", "properties": {"name": "Else"}}))
+
+
+def test_line_items_that_are_not_shown_yet_are_waited_for() -> None:
+    with pytest.raises(TryAgain, match="source_behind"):
+        hubspot(portal(lines=["71"]))
 
 
 # --- Zuora ---------------------------------------------------------------------------------------------------------

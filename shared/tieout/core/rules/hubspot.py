@@ -57,3 +57,9 @@ def hubspot_address(properties: Mapping[str, Any]) -> Address | None:
         postal_code=properties.get("zip") or None,
         country=country,
     )
+
+
+@rule
+def hubspot_deal_of(source: str, kind: str, about: str) -> str | None:
+    """The deal that a status is about, where it came from HubSpot itself."""
+    return about if (source, kind) == ("hubspot", "opportunity") else None

@@ -1,1 +1,1 @@
-"""HubSpot: CRM. A source of deals and companies by signed webhook, each to be read again."""
+"""HubSpot: a CRM. A source of won deals by signed webhook, each read again, and a target for what became of them."""

@@ -3,7 +3,8 @@
 Signature v3: ``X-HubSpot-Signature-v3`` = base64 HMAC-SHA256(client secret, method + URI + body + timestamp), with the
 timestamp in milliseconds in ``X-HubSpot-Request-Timestamp`` and no older than five minutes. The URI is the public one,
 query included; before it is hashed, a few percent-encoded characters are decoded (`DECODED`), and no others.
-An event tells one property of one object; ``rereads`` says from where the whole of it is read.
+An event tells one property of one object, and its type names the property (``deal.propertyChange.dealstage``); the
+whole of it is read from where ``rereads`` says.
 """
 
 from __future__ import annotations
@@ -48,13 +49,12 @@ class HubSpot:
     #: Of each event of a body: how often it was tried.
     volatile: tuple[str, ...] = ("attemptNumber",)
     ignored = frozenset({
-        "company.creation", "company.deletion", "company.merge", "contact.creation", "contact.propertyChange",
-        "deal.creation", "deal.deletion",
+        "company.creation", "company.deletion", "company.merge", "contact.creation", "deal.creation", "deal.deletion",
+        "deal.merge", "deal.propertyChange.amount", "deal.propertyChange.closedate",
     })  # fmt: skip
     open = frozenset({"properties"})
     rereads: Mapping[str, str] = {
-        "deal.propertyChange": "/crm/v3/objects/deals/{id}?associations=companies,line_items",
-        "company.propertyChange": "/crm/v3/objects/companies/{id}",
+        "deal.propertyChange.dealstage": "/crm/v3/objects/deals/{id}",
     }
 
     def verify(self, delivery: Delivery, secrets: Sequence[str]) -> str:
@@ -96,17 +96,20 @@ def signed_uri(delivery: Delivery) -> str:
 def _read(event: Mapping[str, Any]) -> Read:
     # `eventId` alone is not promised to be unique.
     occurred = CHECKED.whole(event, "occurredAt", LAST_MILLISECOND)
+    type_, changed = CHECKED.text(event, "subscriptionType"), event.get("propertyName")
+    if type_.endswith(".propertyChange") and isinstance(changed, str) and changed:
+        type_ = f"{type_}.{changed[:100]}"
     ids = [CHECKED.whole(event, name, LAST_ID) for name in ("portalId", "subscriptionId", "objectId", "eventId")]
     portal, subscription, about, number = ids
     return Read(
         event_id=f"{portal}:{subscription}:{about}:{occurred}:{number}",
-        type=CHECKED.text(event, "subscriptionType"),
+        type=type_,
         object_id=str(about),
         object=event,
         occurred=datetime.fromtimestamp(occurred // 1000, UTC),
         object_version=occurred,
         alone=event,
-        thin=event["subscriptionType"] in SOURCE.rereads,
+        thin=type_ in SOURCE.rereads,
         unknown=tuple(sorted(set(event) - KNOWN)),
     )
 

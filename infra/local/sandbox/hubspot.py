@@ -1,0 +1,296 @@
+"""HubSpot, one portal: deals, companies, line items and the customer's own object, signed webhooks of many events.
+
+On the wire it is HubSpot: a static bearer token, properties that are text and nothing else, an upsert by a unique
+property, 207 for a batch that is half done, errors with ``category`` and ``correlationId``, a 429 that names its
+policy, associations with a deal, a history of a property, a search that lags behind (``SEARCH_LAG``), merged companies
+that answer under their survivor's id. Webhooks go out in the v3 signature, several events in one body.
+
+Simplifications: every property of ours exists; an unknown object type is 404; nothing is restored.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from infra.local.sandbox.agenda import Agenda, Clock
+from infra.local.sandbox.books import Entry, to_minor
+from infra.local.sandbox.system import Deliver, Ground, System
+from infra.local.sandbox.webhooks import NOW, Courier, When
+from infra.local.sandbox.wire import Json, Reply, Request, dumps
+
+HOST = "hooks.acme.example"
+RETRIES = (60, 300, 900, 3600, 10800)
+SEARCH_LAG = 10
+OBJECTS = ("deals", "companies", "line_items", "p_tieout_status")
+UNIQUE = {"p_tieout_status": "tieout_key"}
+API = ["crm", "v3", "objects"]
+
+
+class Refused(Exception):
+    """An error answer: status, category and sentence."""
+
+    def __init__(self, status: int, category: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.category, self.message = status, category, message
+
+    def body(self) -> Json:
+        """As JSON."""
+        return {"status": "error", "message": self.message, "category": self.category,
+                "correlationId": "c033cdaa-2c40-4a64-ae48-b4cec88dad24"}  # fmt: skip
+
+
+class HubSpot(System):
+    """One portal; ``rows`` holds each kind of object by id."""
+
+    name = "hubspot"
+
+    def __init__(self, account: str, clock: Clock, agenda: Agenda, seed: int, deliver: Deliver) -> None:
+        super().__init__(account, clock, agenda, seed)
+        self.token = "pat-na1-" + self.ids.code("token", 36)
+        self.client_secret = self.ids.code("client secret", 36)
+        self.courier = Courier(agenda, deliver, f"/hooks/hubspot/{account}", RETRIES)
+        self.rows: dict[str, dict[str, Json]] = {name: {} for name in OBJECTS}
+        self.merged: dict[str, str] = {}
+        self._next = 19_248_310_000
+
+    def secret(self) -> Json:
+        """What the product's secret store holds for this portal."""
+        return {"base_url": self.base_url, "access_token": self.token, "client_secrets": [self.client_secret]}
+
+    # --- the door ----------------------------------------------------------------------------------------------
+
+    def authorise(self, request: Request) -> Reply | None:
+        """The private app's token."""
+        if request.headers.get("authorization") == f"Bearer {self.token}":
+            return None
+        return Reply.json(401, Refused(401, "INVALID_AUTHENTICATION", "Authentication credentials not found.").body())
+
+    def forget_tokens(self) -> Reply | None:
+        """A token that was rotated is refused once."""
+        return Reply.json(401, Refused(401, "EXPIRED_AUTHENTICATION", "The token expired.").body())
+
+    def misbehave(self, kind: str, args: Json) -> Reply:
+        """HubSpot's words."""
+        if kind == "ok_with_errors":
+            problem = {"status": "error", "category": "VALIDATION_ERROR", "message": "Property values were not valid",
+                       "context": {}, "links": {}, "errors": []}  # fmt: skip
+            return Reply.json(207, {"status": "COMPLETE", "results": [], "numErrors": 1, "errors": [problem],
+                                    "startedAt": self._stamp(), "completedAt": self._stamp()})  # fmt: skip
+        if kind == "closed_period":
+            return Reply.json(400, Refused(400, "VALIDATION_ERROR", "The record is locked.").body())
+        policy = "DAILY" if args.get("daily") else "TEN_SECONDLY_ROLLING"
+        return Reply.json(429, {"status": "error", "errorType": "RATE_LIMIT", "policyName": policy,
+                                "message": f"You have reached your {policy.lower()} limit."})  # fmt: skip
+
+    def act(self, request: Request) -> Reply:
+        """Route one authorised call."""
+        try:
+            parts = request.segments
+            if parts[:3] != API or len(parts) < 4 or parts[3] not in OBJECTS:
+                raise Refused(404, "OBJECT_NOT_FOUND", "Unable to infer object type")
+            kind, rest = parts[3], parts[4:]
+            if rest == ["batch", "upsert"] and request.method == "POST":
+                return self._upsert(kind, request)
+            if rest == ["batch", "read"] and request.method == "POST":
+                return self._read_many(kind, request)
+            if rest == ["search"] and request.method == "POST":
+                return self._search(kind, request)
+            if len(rest) == 1 and request.method in ("GET", "PATCH"):
+                return self._one(kind, rest[0], request)
+            raise Refused(405, "METHOD_NOT_ALLOWED", request.method)
+        except Refused as refused:
+            return Reply.json(refused.status, refused.body())
+        except (ValueError, KeyError, TypeError) as error:
+            return Reply.json(400, Refused(400, "VALIDATION_ERROR", f"Invalid input JSON: {error}").body())
+
+    # --- objects -----------------------------------------------------------------------------------------------
+
+    def _one(self, kind: str, ident: str, request: Request) -> Reply:
+        row = self._find(kind, request.query.get("idProperty", ""), ident)
+        if request.method == "PATCH":
+            self._write(row, request.json()["properties"])
+        names = [name for name in request.query.get("properties", "").split(",") if name]
+        shown = self._shown(row, names or list(row["properties"]))
+        history = request.query.get("propertiesWithHistory", "")
+        if history:
+            shown["propertiesWithHistory"] = {name: row["history"].get(name, []) for name in history.split(",")}
+        linked = [one for one in request.query.get("associations", "").split(",") if row["associations"].get(one)]
+        if linked:
+            shown["associations"] = {one: {"results": row["associations"][one]} for one in linked}
+        return Reply.json(200, shown)
+
+    def _find(self, kind: str, by: str, ident: str) -> Json:
+        ident = self.merged.get(ident, ident)
+        for row in self.rows[kind].values():
+            if (row["properties"].get(by) if by else row["id"]) == ident and not row["archived"]:
+                return row
+        raise Refused(404, "OBJECT_NOT_FOUND", f"resource not found: {ident}")
+
+    def _shown(self, row: Json, names: Sequence[str]) -> Json:
+        properties = {name: row["properties"].get(name) for name in (*names, "hs_object_id")}
+        return {"id": row["id"], "properties": properties, "createdAt": row["createdAt"],
+                "updatedAt": row["updatedAt"], "archived": row["archived"]}  # fmt: skip
+
+    def _write(self, row: Json, properties: Mapping[str, Any]) -> None:
+        for name, value in properties.items():
+            if value is not None and not isinstance(value, str):
+                raise Refused(400, "VALIDATION_ERROR", f"Property {name} must be a string")
+            if row["properties"].get(name) != value:
+                row["properties"][name] = value
+                change = {"value": value, "timestamp": self._stamp(), "sourceType": "INTEGRATION"}
+                row["history"].setdefault(name, []).insert(0, change)
+                row["updatedAt"] = self._stamp()
+                row["indexed"] = self.now() + timedelta(seconds=SEARCH_LAG)
+
+    def _upsert(self, kind: str, request: Request) -> Reply:
+        results: list[Json] = []
+        errors: list[Json] = []
+        for one in request.json()["inputs"]:
+            by = one.get("idProperty", "")
+            try:
+                if UNIQUE.get(kind) != by:
+                    raise Refused(400, "VALIDATION_ERROR", f"Property {by!r} is not unique")
+                try:
+                    row, new = self._find(kind, by, str(one["id"])), False
+                except Refused:
+                    row, new = self.add(kind, {by: str(one["id"])}), True
+                self._write(row, one["properties"])
+                results.append({**self._shown(row, list(row["properties"])), "new": new})
+            except Refused as refused:
+                errors.append({**refused.body(), "context": {}, "links": {}, "errors": []})
+        times = {"startedAt": self._stamp(), "completedAt": self._stamp(), "status": "COMPLETE"}
+        failed = {"numErrors": len(errors), "errors": errors} if errors else {}
+        return Reply.json(207 if errors else 200, {"results": results, **times, **failed})
+
+    def _read_many(self, kind: str, request: Request) -> Reply:
+        asked = request.json()
+        if len(asked["inputs"]) > 100:
+            raise Refused(400, "VALIDATION_ERROR", "at most 100 inputs")
+        found = [self.rows[kind].get(str(one["id"])) for one in asked["inputs"]]
+        results = [self._shown(row, asked["properties"]) for row in found if row and not row["archived"]]
+        missing = len(found) - len(results)
+        problem = {**Refused(404, "OBJECT_NOT_FOUND", "Could not get some objects").body(),
+                   "context": {}, "links": {}, "errors": []}  # fmt: skip
+        times = {"startedAt": self._stamp(), "completedAt": self._stamp(), "status": "COMPLETE"}
+        more = {"numErrors": missing, "errors": [problem]} if missing else {}
+        return Reply.json(207 if missing else 200, {"results": results, **times, **more})
+
+    def _search(self, kind: str, request: Request) -> Reply:
+        """What the index knows: a change is in it only ``SEARCH_LAG`` seconds of world time later."""
+        wanted = [one for group in request.json().get("filterGroups", []) for one in group["filters"]]
+        rows = [
+            row for row in self.rows[kind].values()
+            if row["indexed"] <= self.now() and not row["archived"]
+            and all(row["properties"].get(one["propertyName"]) == one["value"] for one in wanted)
+        ]  # fmt: skip
+        return Reply.json(200, {"total": len(rows), "results": [self._shown(row, ()) for row in rows[:100]]})
+
+    # --- what people do in the portal --------------------------------------------------------------------------
+
+    def add(self, kind: str, properties: Mapping[str, str | None], **associations: Sequence[Json]) -> Json:
+        """A new object."""
+        with self.lock:
+            self._next += 1
+            ident = str(self._next)
+            row: Json = {
+                "id": ident, "properties": {"hs_object_id": ident}, "history": {}, "archived": False,
+                "createdAt": self._stamp(), "updatedAt": self._stamp(), "associations": dict(associations),
+                "indexed": self.now() + timedelta(seconds=SEARCH_LAG),
+            }  # fmt: skip
+            self.rows[kind][ident] = row
+            self._write(row, properties)
+            return row
+
+    def add_deal(self, entity: str = "US01", currency: str = "USD", **changes: str | None) -> Json:
+        """An open deal with a company and two line items; ``changes`` are properties of the deal."""
+        company = self.add("companies", {
+            "name": "Northwind Traders Inc", "phone": "+1 212 555 0100", "address": "1 Liberty St", "city": "New York",
+            "state": "NY", "zip": "10006", "hs_country_code": "US", "payment_terms": "NET30",
+            "billing_email": "ap@northwind.example",
+        })  # fmt: skip
+        lines = [
+            self.add("line_items", {"hs_sku": "PRO", "name": "Pro plan", "quantity": "100", "price": "110.00",
+                                    "amount": "11000.00", "recurringbillingfrequency": "monthly"}),
+            self.add("line_items", {"hs_sku": "SEAT", "name": "Seats", "quantity": "10", "price": "100.00",
+                                    "amount": "1000.00", "recurringbillingfrequency": "monthly"}),
+        ]  # fmt: skip
+        return self.add("deals", {
+            "dealname": "Northwind - Enterprise", "dealstage": "contractsent", "pipeline": "default",
+            "amount": "12000.00", "closedate": self.now().strftime("%Y-%m-%dT00:00:00.000Z"),
+            "deal_currency_code": currency, "hs_is_closed_won": "false", "selling_entity": entity,
+            "payment_terms": "NET30", **changes,
+        }, companies=[{"id": company["id"], "type": "deal_to_company"}],
+           line_items=[{"id": line["id"], "type": "deal_to_line_item"} for line in lines])  # fmt: skip
+
+    def win(self, deal: Json, when: When = NOW) -> str:
+        """Win a deal; returns the id of the body that tells of it."""
+        with self.lock:
+            self._write(deal, {"dealstage": "closedwon", "hs_is_closed_won": "true"})
+            return self.tell(deal, ("dealstage", "hs_is_closed_won"), when)
+
+    def tell(self, deal: Json, names: Sequence[str], when: When = NOW) -> str:
+        """One body with an event for each of these properties."""
+        at = int(self.now().timestamp() * 1000)
+        body = dumps([
+            {"eventId": int(self.ids.code(f"{deal['id']}/{name}/{at}", 8), 36) % 10**10, "subscriptionId": 25 + number,
+             "portalId": int(self.account), "appId": 1160452, "occurredAt": at, "attemptNumber": 0,
+             "subscriptionType": "deal.propertyChange", "objectId": int(deal["id"]), "propertyName": name,
+             "propertyValue": deal["properties"].get(name), "changeSource": "CRM", "sourceId": "userId:910901"}
+            for number, name in enumerate(names)
+        ])  # fmt: skip
+        ident = self.ids.next("body", 12)
+        self.courier.post(ident, body.encode(), self.sign, when)
+        return ident
+
+    def merge(self, into: str, other: str) -> None:
+        """A company becomes part of another; its id goes on to answer as the survivor."""
+        with self.lock:
+            kept, gone = self.rows["companies"][into], self.rows["companies"][other]
+            gone["archived"] = True
+            self.merged[other] = into
+            self._write(kept, {"hs_merged_object_ids": other})
+
+    def sign(self, body: bytes) -> dict[str, str]:
+        """The headers of a delivery that is made now."""
+        stamp = str(int(self.now().timestamp()) * 1000)
+        signed = f"POSThttps://{HOST}/hooks/hubspot/{self.account}".encode() + body + stamp.encode()
+        mark = hmac.new(self.client_secret.encode(), signed, hashlib.sha256).digest()
+        return {"Content-Type": "application/json", "Host": HOST, "X-HubSpot-Request-Timestamp": stamp,
+                "X-HubSpot-Signature-v3": base64.b64encode(mark).decode()}  # fmt: skip
+
+    def _stamp(self) -> str:
+        now = self.now()
+        return now.strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03d}Z"
+
+    # --- the book ----------------------------------------------------------------------------------------------
+
+    def book(self) -> list[Entry]:
+        """Statuses by our key, those of deals among them; and the deals."""
+        with self.lock:
+            own = [*self.rows["p_tieout_status"].values(), *self.rows["deals"].values()]
+            told = [
+                Entry(self.name, self.account, str(row["properties"]["tieout_key"]), "status", row["id"], "", 0, "",
+                      str(row["properties"].get("tieout_status") or ""),
+                      str(row["properties"].get("tieout_document") or ""))
+                for row in own if row["properties"].get("tieout_key")
+            ]  # fmt: skip
+            return told + [
+                Entry(self.name, self.account, row["id"], "opportunity", row["id"],
+                      str(row["properties"]["deal_currency_code"]), self._total(row["properties"]),
+                      str(row["properties"]["selling_entity"]), str(row["properties"]["dealstage"]))
+                for row in self.rows["deals"].values()
+            ]  # fmt: skip
+
+    def _total(self, properties: Mapping[str, Any]) -> int:
+        return to_minor(Decimal(properties["amount"]), properties["deal_currency_code"])
+
+
+def stand(ground: Ground) -> HubSpot:
+    """The sandbox of this system, found by the server."""
+    return HubSpot("24881733", ground.clock, ground.agenda, ground.seed, ground.send)
