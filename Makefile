@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo test simulate mutants conformance acceptance check bench rehearse generate accept build clean lock format \
+.PHONY: help run demo test simulate soak mutants conformance acceptance check bench rehearse generate accept build clean lock format \
 	check-code check-types check-imports check-template check-fresh check-meta
 
 PYTHON ?= python3
@@ -38,6 +38,9 @@ test: .venv/.ready ## every test; ARGS="-k lane tests/unit" picks some
 simulate: .venv/.ready ## every schedule of two faults (DEPTH=3: three in the core), then 20,000 seeded histories; SEEDS=1000, JOBS=2
 	$(BIN)/python -m tests.simulation exhaustive --jobs $(JOBS) --depth $(DEPTH)
 	$(BIN)/python -m tests.simulation run --jobs $(JOBS) --seeds $(SEEDS) $(ARGS)
+
+soak: .venv/.ready ## a six-hour outage of the ERP at 50 events a second, in virtual time; ARGS="--scale 0.1" a tenth
+	$(BIN)/python -m tests.simulation soak $(ARGS)
 
 mutants: .venv/.ready ## hunts each kept reliability bug with the simulation; SEEDS=400 for a short hunt
 	$(BIN)/python -m tests.simulation.mutants --jobs $(JOBS) --seeds $(SEEDS) $(ARGS)

@@ -18,6 +18,8 @@ _RETRY: list[dict[str, Any]] = [
     # A definite refusal is not retried; an unfinished wait is asked again for a month; whatever else broke (a crash,
     # a throttled function) is retried with back-off, because every step finds what an earlier try has made.
     {"ErrorEquals": ["NeedsHuman"], "MaxAttempts": 0},
+    # A step that found no room at its target asks for a day: a pause or an outage is nobody's case.
+    {"ErrorEquals": ["NotYet"], "IntervalSeconds": 60, "MaxAttempts": 1440, "BackoffRate": 1.0},
     {"ErrorEquals": ["States.Timeout"], "IntervalSeconds": 1, "MaxAttempts": 30, "BackoffRate": 1.0},
     {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 2, "MaxAttempts": 8, "BackoffRate": 2.0},
 ]

@@ -40,7 +40,11 @@ class MemoryLedger:
         return [copy.deepcopy(item) for _, item in sorted(self.items.items()) if chosen(item)]
 
     def due(self, until: str, limit: int = 200) -> list[Item]:
-        rows = self._rows(lambda item: bool(item.get("due_shard")) and item["due"] <= until)
+        rows = self._rows(lambda item: str(item.get("due_shard", "")).startswith("D#") and item["due"] <= until)
+        return sorted(rows, key=lambda row: str(row["due"]))[:limit]
+
+    def waiting(self, target: str, limit: int) -> list[Item]:
+        rows = self._rows(lambda item: item.get("due_shard") == f"W#{target}")
         return sorted(rows, key=lambda row: str(row["due"]))[:limit]
 
     def open(self) -> Iterator[Item]:

@@ -185,10 +185,14 @@ class Rate:
 
 @dataclass(frozen=True)
 class Budget:
-    """Capacity of one target account, shared by all flows: concurrent calls, and each rate the vendor limits."""
+    """Capacity of one target account, shared by all flows: concurrent calls, and each rate the vendor limits.
+
+    ``calls`` is what one posting usually takes at most: its write, and a read-back or a second go with a new token.
+    """
 
     concurrency: int
     rates: tuple[Rate, ...] = ()
+    calls: int = 2
 
 
 @dataclass(frozen=True)

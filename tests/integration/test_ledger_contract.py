@@ -127,6 +127,16 @@ def test_due_items_come_earliest_first_over_all_shards(ledger: Ledger) -> None:
     assert len(list(ledger.open())) == 4
 
 
+def test_what_waits_for_room_lies_in_its_targets_partition_in_order_and_is_open_too(ledger: Ledger) -> None:
+    ledger.write([Put(item(Key("B#erp:a"), what="budget", due_shard="D#1", due="2026-01-03"))])
+    for number in (3, 1, 2):
+        ledger.write([Put(item(Key(f"K{number}"), due_shard="W#erp:a", due=f"2026-01-0{number}"))])
+    ledger.write([Put(item(Key("K9"), due_shard="W#erp:b", due="2026-01-01"))])
+    assert [row["pk"] for row in ledger.waiting("erp:a", 2)] == ["K1", "K2"]
+    assert [row["pk"] for row in ledger.due("2026-01-05")] == ["B#erp:a"]
+    assert {row["pk"] for row in ledger.open()} >= {"B#erp:a", "K1", "K2", "K3"}
+
+
 def test_things_are_found_by_object_id_and_by_alias(ledger: Ledger) -> None:
     ledger.write([Put(item(A, find="in_1")), Put(item(Key("A#inv-7", "A"), to="A"))])
     assert ledger.find("in_1") == [A]

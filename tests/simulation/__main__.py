@@ -1,4 +1,4 @@
-"""The simulation as a command: ``python -m tests.simulation run | replay | exhaustive``.
+"""The simulation as a command: ``python -m tests.simulation run | replay | exhaustive | soak``.
 
 ``run`` plays seeds on several processes and prints histories, violations, the 95 % bound, how often each (boundary,
 fault) pair was struck, and whether one in a hundred seeds gives the same trace in another process. ``replay`` prints
@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
-from tests.simulation import coverage, exhaustive, history
+from tests.simulation import coverage, exhaustive, history, soak
 from tests.simulation.cheap import cheap
 
 CHUNK: Final = 50
@@ -197,6 +197,13 @@ def enumerate_scenes(depth: int, jobs: int, only: str) -> int:
     return 1 if any(count.bad for count in counts.values()) else 0
 
 
+def soaked(scale: float) -> int:
+    """Play a soak and print what came of it; the exit code."""
+    figures = soak.play(scale, lambda line: print(line, file=sys.stderr, flush=True))
+    print(f"at commit {commit()}: {figures}")
+    return 1 if figures.wrong else 0
+
+
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
@@ -214,7 +221,11 @@ def main() -> int:
     three.add_argument("--depth", type=int, default=3)
     three.add_argument("--jobs", type=int, default=2)
     three.add_argument("--only", default="")
+    four = verbs.add_parser("soak")
+    four.add_argument("--scale", type=float, default=1.0, help="share of six hours; 0.1 is a tenth")
     given = parser.parse_args()
+    if given.verb == "soak":
+        return soaked(given.scale)
     if given.verb == "run":
         return run(given.first, given.seeds, given.jobs, given.least)
     if given.verb == "replay":

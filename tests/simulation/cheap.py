@@ -40,7 +40,7 @@ def _remembered(real: Callable[..., Any]) -> Callable[..., Any]:
     return _SHORT[real]
 
 
-def _everywhere(stack: ExitStack, real: Callable[..., Any]) -> None:
+def everywhere(stack: ExitStack, real: Callable[..., Any]) -> None:
     """Put the remembering function where the product's modules name the real one."""
     for name, module in list(sys.modules.items()):
         if name.startswith("tieout."):
@@ -121,7 +121,7 @@ def cheap() -> Iterator[None]:
         stack.callback(gc.set_threshold, *gc.get_threshold())
         gc.set_threshold(50_000, 20, 50)
         for pure in _PURE:
-            _everywhere(stack, pure)
+            everywhere(stack, pure)
         stack.enter_context(patch.object(zlib, "compress", _remembered(zlib.compress)))
         stack.enter_context(patch.object(zlib, "decompress", _remembered(zlib.decompress)))
         stack.enter_context(patch.object(drift, "unknown_paths", unknown_paths))

@@ -13,7 +13,18 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from tests.simulation import blind, doors, explained, governed, pauses, people, sinks, takebacks, tokens
+from tests.simulation import (
+    blind,
+    budgets,
+    doors,
+    explained,
+    governed,
+    pauses,
+    people,
+    sinks,
+    takebacks,
+    tokens,
+)  # fmt: skip
 from tests.simulation.events import Event
 from tests.simulation.targets import Effect
 from tests.simulation.world import World
@@ -29,7 +40,7 @@ def check(world: World) -> list[str]:
     """Every violation of every invariant, as sentences."""
     return [
         *_books(world), *_agreement(world), *_order(world), *_chains(world), *_evidence(world), *_fencing(world),
-        *_waiting(world), *_events(world), *_runs(world), *_rate(world), *_told(world),
+        *_waiting(world), *_events(world), *_runs(world), *_told(world), *budgets.broken(world),
         *pauses.broken(world), *blind.broken(world), *people.broken(world), *governed.broken(world),
         *explained.broken(world), *doors.broken(world), *sinks.broken(world), *tokens.broken(world),
         *takebacks.broken(world),
@@ -375,17 +386,6 @@ def _told(world: World) -> list[str]:
     if len(shown) + len(unsaid) < len(accepted - unsure):
         return [f"I3 the CRM shows {len(shown)} documents as accepted, {len(accepted - unsure)} are"]
     return []
-
-
-def _rate(world: World) -> list[str]:
-    """I12: never more calls at once than the target's budget allows."""
-    if world.setting.hostile:
-        return []
-    limits = {"netsuite:acme": world.setting.budget, "salesforce:acme": 10, "stripe:acct_us": 20}
-    return [
-        f"I12 {name} had {world.books[name].most_flying} calls at once, {limit} are allowed"
-        for name, limit in limits.items() if world.books[name].most_flying > limit
-    ]  # fmt: skip
 
 
 __all__ = ["Sequence", "check", "state", "unrest"]

@@ -10,17 +10,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Final
 
 from tests.simulation import check, events, taken
 from tests.simulation.history import PATIENCE
-from tests.simulation.hub import Fate
+from tests.simulation.hub import START, Fate
 from tests.simulation.taken import CALM
 from tests.simulation.world import Setting, World, targets_of
-from tieout.contract import Finds
+from tieout.contract import Finds, Rate
+from tieout.core import keys, ledger
+from tieout.core.writes import Change
 from tieout.work.ports import Send
 
 Schedule = tuple[tuple[int, str], ...]
+WAITING: Final = replace(CALM, batch=1, budget=1, rates=(Rate(4, 60),))
 #: Faults that only delay tell nothing new where every call takes the same time.
 LEFT_OUT: Final = frozenset({"delayed", "missed", "stall_before"})
 
@@ -88,6 +92,25 @@ def whole(event: events.Event, name: str) -> Scene:
         world.deliver(0.0, event)
 
     return Scene(name, CALM, begin)
+
+
+def _waiting(world: World) -> None:
+    """A pause in which invoices of three lanes and then a payment of a fourth come to wait, for too few calls."""
+    for lane in range(4):
+        world.link(events.stripe(lane, "invoice", False))
+        world.deliver(float(lane > 0) * 10 + lane, events.stripe(lane, "invoice", False))
+    world.deliver(20.0, events.stripe(0, "payment", False))
+    key = keys.budget_item("netsuite:acme")
+    until = ledger.stamp(START + timedelta(seconds=300))
+
+    def pauses() -> None:
+        later = max(until, world.table.items.get(key, {}).get("paused_until", ""))
+        due = ledger.due(key.pk, ledger.instant(later))
+        world.table._apply(
+            Change(key, set={"what": "budget", "paused_until": later, **due}, add={"rev": 1}, upsert=True)
+        )
+
+    world.hub.at(8.0, pauses)
 
 
 def play(scene: Scene, schedule: Schedule) -> tuple[World, list[str]]:
@@ -182,6 +205,7 @@ def scenes() -> Mapping[str, tuple[Scene, int]]:
         "core, a refused invoice and its void": (_refused(core(("invoice", "void"), Finds.UNIQUE, "withdrawn")), 2),
         "whole way of one invoice": (whole(events.stripe(0, "invoice", False), "whole"), 1),
         "file target": (whole(events.stripe(0, "invoice", True), "file"), 1),
+        "what waits for room": (Scene("waiting", WAITING, _waiting), 1),
         "onboarding": (whole(events.deal(0), "onboarding"), 2),
         "onboarding, steps asked again": (replace(whole(events.deal(0), "again"), where=_asked_again), 2),
     }

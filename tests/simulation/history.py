@@ -14,7 +14,7 @@ from tests.simulation.events import Event
 from tests.simulation.hub import Fate
 from tests.simulation.people import People
 from tests.simulation.world import Setting, World, targets_of
-from tieout.contract import Finds
+from tieout.contract import Finds, Rate
 
 #: How long after the last fault everything must have come to rest, in virtual seconds.
 PATIENCE: Final = 3 * 3600.0
@@ -150,7 +150,7 @@ def plan(
         concurrency=rng.choice((2, 3, 4)), batch=rng.choice((1, 3, 10)),
         most_receives=1 if dead or rng.random() < 0.03 else 5, skew=skew,
         index_lag=rng.choice((0.0, 0.0, 1.0, 30.0)), refuses=refuses, ack_delay=rng.choice((20.0, 120.0, 900.0)),
-        budget=rng.choice((1, 2, 5)), jitter=jitter.random,
+        budget=rng.choice((1, 2, 5)), jitter=jitter.random, rates=_rates(random.Random(f"rates {seed}")),
     )  # fmt: skip
     slow = rng.choice((0.0, 0.5, 8.0))
     nth = 1 if hard or focus is None else rng.choice((1, 1, 2, 3))
@@ -209,6 +209,14 @@ def _deploys(rng: random.Random, until: float) -> tuple[str, list[releases.Phase
     # Seen from the older of the two, this release is what is deployed, rolled back to and replaced again.
     new = [(0.0, 0.0), (times[0], 0.5), (times[1], 1.0), *([(times[2], 0.0), (times[3], 1.0)] if rolled_back else [])]
     return release, [releases.Phase(at, share) for at, share in (old if release == "before" else new)]
+
+
+def _rates(rng: random.Random) -> tuple[Rate, ...]:
+    """None for half of the seeds; else windows that a handful of documents fills."""
+    if rng.random() < 0.5:
+        return ()
+    windows = ((3, 30), (4, 60), (8, 120), (20, 600))
+    return tuple(Rate(*one) for one in rng.sample(windows, rng.choice((1, 1, 2))))
 
 
 def _of_steps(label: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from tests.simulation.hub import AwsError, Fate, Hub, Worker
@@ -31,7 +32,17 @@ class Table:
         self.hub = hub
         self.items: dict[Key, Item] = {}
         self.index: dict[Key, str] = {}
+        #: The partitions of what waits for room, by shard.
+        self.waits: dict[str, dict[Key, str]] = {}
         self.lag: Callable[[], float] = lambda: 0.0
+        #: Where each item was last written to lie in the due index, whether or not it shows there yet.
+        self.placed: dict[Key, tuple[str, str]] = {}
+        #: What waits for room now, by shard, and since when; and what was let go or went ahead while it did.
+        self.watched = True
+        self.since: dict[str, dict[Key, float]] = {}
+        self.entered: dict[Key, float] = {}
+        self.gone: dict[Key, float] = {}
+        self.jumped: list[tuple[float, Key, Key]] = []
         #: Postings in the order in which they joined their lanes.
         self.joined: dict[str, list[str]] = {}
         #: Writes refused because the posting had moved on: fencing at work.
@@ -79,24 +90,73 @@ class Table:
             self.joined.setdefault(write.key.pk, []).extend(write.append["queue"])
         if isinstance(write, Change) and "paused_until" in write.set:
             self.pauses.append((self.hub.now, write.key.pk, write.set["paused_until"]))
-        key, due = write.key, made.get("due") if made.get("due_shard") else None
-        if self.index.get(key) != due:
+        key, place = write.key, self._place(made)
+        before = self.placed.get(key, ("", ""))
+        if before != place:
+            self.placed[key] = place
+            if self.watched:
+                self._watch(key, before[0], place[0], "released" in made)
             lag = self.lag()
             if lag:
                 self.hub.at(self.hub.now + lag, lambda: self._project(key))
             else:
                 self._project(key)
 
+    def _watch(self, key: Key, before: str, after: str, released: bool) -> None:
+        """Note who waits, and whoever is let go before one that has waited longer in a more urgent place."""
+        if before.startswith("W#"):
+            self.since[before].pop(key, None)
+            self.gone[key] = self.hub.now
+            if released:
+                self.jumped += [(self.hub.now, key, one) for one in self.ahead_of(key, before, self.hub.now)]
+        if after.startswith("W#"):
+            self.since.setdefault(after, {})[key] = self.entered[key] = self.hub.now
+            self.gone.pop(key, None)
+
+    def ahead_of(self, key: Key, shard: str, known: float) -> list[Key]:
+        """Who waits in a shard since before ``known``, more urgently than ``key``."""
+        rank = _rank(self.items[key])
+        return [
+            one for one, since in self.since.get(shard, {}).items()
+            if since < known and _rank(self.items[one]) < rank
+        ]  # fmt: skip
+
+    @staticmethod
+    def _place(item: Item) -> tuple[str, str]:
+        """Where an item lies in the due index: its shard, and its time there."""
+        return (str(item["due_shard"]), str(item["due"])) if item.get("due_shard") else ("", "")
+
     def _project(self, key: Key) -> None:
-        item = self.items[key]
-        if item.get("due_shard"):
-            self.index[key] = item["due"]
-        else:
-            self.index.pop(key, None)
+        shard, due = self._place(self.items[key])
+        self.index.pop(key, None)
+        for rows in self.waits.values():
+            rows.pop(key, None)
+        if shard.startswith("D#"):
+            self.index[key] = due
+        elif shard:
+            self.waits.setdefault(shard, {})[key] = due
+
+    def due_rows(self, until: str, limit: int) -> list[Item]:
+        """Rows of the due index up to an instant, earliest first."""
+        return _rows(((due, key) for key, due in self.index.items() if due <= until), limit)
+
+    def wait_rows(self, shard: str, limit: int) -> list[Item]:
+        """Rows of a wait partition in order."""
+        return _rows(((due, key) for key, due in self.waits.get(shard, {}).items()), limit)
 
     def earliest(self) -> str | None:
         """The earliest due time in the index."""
         return min(self.index.values(), default=None)
+
+
+def _rows(found: Iterable[tuple[str, Key]], limit: int) -> list[Item]:
+    return [{"pk": key.pk, "sk": key.sk, "due": due} for due, key in sorted(found)[:limit]]
+
+
+def _rank(item: Item) -> float:
+    """Class and age of a posting in hours: an hour of age outweighs one step of priority."""
+    opened = datetime.fromisoformat(str(item["opened"]).replace("Z", "+00:00"))
+    return opened.timestamp() / 3600 + int(item["priority"])
 
 
 def _no_floats(values: Mapping[str, Any]) -> None:
@@ -142,6 +202,8 @@ class LedgerPort:
     def write(self, writes: Sequence[Write]) -> None:
         def does(fate: Fate) -> None:
             _unless(fate)
+            if self.table.watched and _what(writes) == "claim":
+                self._overtakes(writes[0].key)
             self.table.write(writes, self.worker)
             if fate.fault == "retried" and (len(writes) == 1):
                 # The answer was lost and botocore asked again; a transaction has a token, a single write has none.
@@ -151,13 +213,26 @@ class LedgerPort:
 
         self.table.hub.cross(self.worker, f"ledger.{_what(writes)}", WRITES, does)
 
+    def _overtakes(self, key: Key) -> None:
+        """Note who claims without having waited though its run knew of one with a better place."""
+        table, item = self.table, self.table.items[key]
+        if "released" not in item:
+            known = self.worker.read_at or 0.0
+            table.jumped += [(table.hub.now, key, one) for one in table.ahead_of(key, f"W#{item['target']}", known)]
+
     def due(self, until: str, limit: int = 200) -> list[Item]:
         def does(fate: Fate) -> list[Item]:
             _unless(fate)
-            rows = sorted((due, key) for key, due in self.table.index.items() if due <= until)
-            return [{"pk": key.pk, "sk": key.sk, "due": due} for due, key in rows[:limit]]
+            return self.table.due_rows(until, limit)
 
         return self.table.hub.cross(self.worker, "ledger.due", ("crash_before", "throttled"), does)
+
+    def waiting(self, target: str, limit: int) -> list[Item]:
+        def does(fate: Fate) -> list[Item]:
+            _unless(fate)
+            return self.table.wait_rows(f"W#{target}", limit)
+
+        return self.table.hub.cross(self.worker, "ledger.waiting", ("crash_before", "throttled"), does)
 
     def open(self) -> Iterator[Item]:
         raise NotImplementedError

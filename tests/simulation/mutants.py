@@ -44,6 +44,7 @@ def _m(name: str, *edits: tuple[str, str, str], argued: str = "") -> Mutant:
 
 L, P, B, W = "tieout.core.ledger", "tieout.work.post", "tieout.work.book", "tieout.work.probe"
 PLANS: Final = "tieout.work.plans"
+Q, T = "tieout.work.broker", "tieout.core.tokens"
 LANES, IN, S, C, K = (
     "tieout.core.lanes", "tieout.work.intake", "tieout.work.steps", "tieout.work.commit", "tieout.work.make",
 )  # fmt: skip
@@ -62,7 +63,7 @@ MUTANTS: Final[Sequence[Mutant]] = (
        (L, WHEN, "when={},"), (L, 'if to not in MOVES[item["state"]]:', "if False:")),
     _m("a refused write counts as written", (C, "            continue\n", "            return view\n")),
     _m("any refusal counts as our own write", (C, "landed = landed or bool(", "landed = True or bool(")),
-    _m("the lease is a second", (P, "lease = timedelta(seconds=ports.function_timeout + 10)", "lease = timedelta(seconds=1)")),
+    _m("the lease is a second", (Q, "return timedelta(seconds=ports.function_timeout + 10)", "return timedelta(seconds=1)")),
     _m("a lease never ends", (W, 'if item["lease"] > stamp(now):', 'if item["lease"] > "":')),
     _m("a lease is taken over while it runs", (W, 'if item["lease"] > stamp(now):', "if False:"),
        (P, "due_at=now + lease", "due_at=now + timedelta(seconds=2)")),
@@ -72,8 +73,29 @@ MUTANTS: Final[Sequence[Mutant]] = (
     _m("a held posting is overtaken", (LANES, 'when={"queue[0]": posting_key, "v": lane.get("v")}', "when={}"),
        (P, "if item.get(\"lane\") and lanes.head(lane) != item[\"key\"]:", "if False:"),
        ("tieout.core.gates", "for gate in GATES:", "for gate in (*GATES[:2], *GATES[3:]):")),
-    _m("budget slots are written unconditionally", (P, 'when={"rev": budget.get("rev")},\n            upsert=True,', "upsert=True,")),
-    _m("the budget's limit is not looked at", (P, "if len(leases) >= self.limit:", "if False:")),
+    _m("budget slots are written unconditionally", (Q, 'add={"rev": 1}, when={"rev": budget.get("rev")}, upsert=True', 'add={"rev": 1}, upsert=True')),
+    _m("the budget's limit is not looked at", (Q, 'if len(leases) >= capacity.limit(budget, self.system.budget.concurrency):', "if False:")),
+    # --- tokens, and who waits for room
+    _m("tokens are not looked at", (Q, "if free < least - self.tokens:", "if False:")),
+    _m("an answered call does not count", (T, "cells[number] = cells.get(number, 0) + 1", "cells[number] = cells.get(number, 0)")),
+    _m("an answered call counts for half its window", (T, "return (rate.seconds + skew) * 1000", "return rate.seconds * 500")),
+    _m("a window ends by any clock", (T, "return (rate.seconds + skew) * 1000", "return rate.seconds * 1000")),
+    _m("the tokens of a dead worker are free", (T, 'if held["until"] <= at:', "if False:")),
+    _m("tokens are free while nobody has told", (T, 'out = sum(held["n"] for held in _live(item, now).values())\n    return', "out = 0\n    return")),
+    _m("a lost call counts as answered", (Q, "            late = timedelta(seconds=self._slots.system.quiet.longest_processing)\n", ""),
+       (Q, "until = now + lease + timedelta(seconds=self.system.quiet.longest_processing)", "until = now + lease")),
+    _m("looks are not metered", (Q, "return Metered(ports, view, slots, ports.wire(target, account), writes=False)", "return ports.wire(target, account)")),
+    _m("looks take no slot", (Q, "    if not slots.held or slots.tokens < 1:\n", "    if False:\n")),
+    _m("looks do not ask the breaker", (Q, "    if paused > stamp(now):\n        raise NotYet", "    if False:\n        raise NotYet"), ("tieout.core.capacity", "if paused > stamp(now):", "if False:")),
+    _m("what waits goes by age alone", (L, 'int(posting.get("priority", 50)) * STEP', "0 * STEP")),
+    _m("what waits goes last come, first served", (Q, "for row in rows[:room]]", "for row in rows[-room:]]")),
+    _m("who comes later overtakes", ("tieout.core.gates", "rank(scene.posting) >= waits:", "rank(scene.posting) >= '~':")),
+    _m("what waits is never let go", (Q, "room = min(capacity.room(budget, system.budget, system.quiet.clock_skew, now), LET_GO_MOST)", "room = 0")),
+    _m("a budget at which something waits is not due", (Q, "        values |= ledger.due(key.pk, look)\n    if not values", "        pass\n    if not values"),
+       (Q, 'values |= ledger.due(self.key.pk, ledger.instant(values["paused_until"]))', "pass"), (Q, "values |= ledger.due(self.key.pk, now + IDLE_AGAIN)", "pass")),
+    _m("what was let go and lost is not due", (Q, 'set={**ledger.due(item["pk"], now + ledger.RESEND_AFTER), "released"', 'set={**ledger.due(item["pk"], now + 9999 * ledger.RESEND_AFTER), "released"')),
+    _m("what does not come back is under way for ever", ("tieout.core.capacity", "if at > lost and count > 0}", "if count > 0}"),
+       ("tieout.core.capacity", "        known[at] -= back\n", "")),
     # --- what an answer means
     _m("a time-out means not done", (P, DOUBT, "return Outcome(ledger.NEW, verdict, due_at=due_at)")),
     _m("a time-out means refused", (P, DOUBT, "return Outcome(ledger.REFUSED, verdict, due_at=due_at)")),
@@ -96,7 +118,7 @@ MUTANTS: Final[Sequence[Mutant]] = (
        ("tieout.work.post", "except Verdict as verdict:\n        failure = verdict\n", "except Verdict as verdict:\n        failure = TryAgain(verdict.code) if 'read-back' in verdict.log else verdict\n")),
     # --- nothing waits unseen
     _m("a new posting is not due", (L, "        **due(pk, now + RESEND_AFTER),\n", "")),
-    _m("a move sets no due time", (L, "        values |= due(item[\"pk\"], due_at)\n", "")),
+    _m("a move sets no due time", (L, "        values = due(item[\"pk\"], due_at) | values\n", "")),
     _m("probe does not send again", (W, "    batch.sends.append(Send.of(item | {\"sends\": sends}))\n    return \"sent again\"", "    return \"sent again\"")),
     _m("the due index is believed", (W, ' and item["due"] <= now]', "]")),
     _m("probe leaves SENDING alone", (W, "ledger.SENDING: _sending,", "ledger.SENDING: _case,")),

@@ -10,7 +10,8 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Protocol
@@ -62,8 +63,10 @@ class Book:
         self.calls: list[tuple[str, str, str]] = []
         #: What was only looked at: by whom, which reference, with what fate.
         self.looks: list[tuple[str, str, str]] = []
-        #: Each write that was begun: when, and by whom.
+        #: Each call that was begun, writes and looks: when, and by whom.
         self.begun: list[tuple[float, Worker]] = []
+        #: Each call that reached the target, whatever it asked for: when.
+        self.reached: list[tuple[float, str]] = []
         self.refuses: set[str] = set()
         self.refused: set[str] = set()
         self.flying: list[Worker] = []
@@ -72,6 +75,8 @@ class Book:
         #: Documents that were booked with another amount than was sent.
         self.garbled: set[str] = set()
         self.most_flying = 0
+        self.writing: list[Worker] = []
+        self.most_writing = 0
         self.resent = 0
         self.changed: list[str] = []
 
@@ -170,12 +175,18 @@ class SimWire:
                 trouble = fate.fault in ("unreachable", "busy", "down")
                 shut = not trouble and self.signs is not None and not self.signs.takes(headers)
                 log.append((self.worker.name, ref, "expired" if shut else fate.fault or "ok"))
+                if fate.fault not in ("unreachable", "lost_request"):
+                    self.book.reached.append((self.hub.now + self._later(name, fate), name))
                 return Answer(401) if shut else does(fate)
 
             more = ("expired",) if self.signs else ()
             return self.hub.cross(self.worker, f"wire.{name}", (*kinds, *more), whole)
 
         return self.signs.signed(once) if self.signs else once({})
+
+    def _later(self, name: str, fate: Fate) -> float:
+        """How much later than it was sent a request reaches the target."""
+        return self.target.late(fate.size) if name == "put" and fate.fault in ("late", "crash_late") else 0.0
 
     def _trouble(self, fate: Fate, retry_after: int = 30) -> Answer | None:
         """What every call may meet; ``None`` where it goes through."""
@@ -229,12 +240,42 @@ class SimWire:
             return Answer(200, {"lies": fate.fault}, json.dumps([made.remote, made.ref, made.currency, shown]).encode())
 
         book.begun.append((self.hub.now, self.worker))
+        with self._flying(writes=True):
+            return self._cross("put", PUTS, work.ref, book.calls, does)
+
+    def delete(self, ref: str, remote: str) -> Answer:
+        """What was made is taken back."""
+
+        def does(fate: Fate) -> Answer:
+            self.book.calls.append((self.worker.name, ref, fate.fault or "ok"))
+            self.book.reached.append((self.hub.now, "delete"))
+            trouble = self._trouble(fate)
+            if trouble is not None:
+                return trouble
+            for one in self.book.effects:
+                one.live = one.live and one.remote != remote
+            if fate.fault == "lost_answer":
+                raise Uncertain("target_lost", "timed out")
+            return Answer(200)
+
+        self.book.begun.append((self.hub.now, self.worker))
+        with self._flying():
+            return self.hub.cross(self.worker, "wire.delete", (*DEATHS, *LOOKS[2:]), does)
+
+    @contextmanager
+    def _flying(self, *, writes: bool = False) -> Iterator[None]:
+        """Whoever lives and waits for an answer is under way at the target."""
+        book = self.book
         book.flying = [one for one in book.flying if not one.dead] + [self.worker]
         book.most_flying = max(book.most_flying, len(book.flying))
+        if writes:
+            book.writing = [one for one in book.writing if not one.dead] + [self.worker]
+            book.most_writing = max(book.most_writing, len(book.writing))
         try:
-            return self._cross("put", PUTS, work.ref, book.calls, does)
+            yield
         finally:
             book.flying = [one for one in book.flying if one is not self.worker]
+            book.writing = [one for one in book.writing if one is not self.worker]
 
     def look(self, name: str, ref: str, consistent: bool) -> tuple[Answer, list[Effect]]:
         """A read by our reference."""
@@ -251,12 +292,15 @@ class SimWire:
             shown[:] = self.book.shown(ref, None if consistent else self.hub.now)
             return Answer(200)
 
-        return self._cross(name, LOOKS, ref, self.book.looks, does), shown
+        self.book.begun.append((self.hub.now, self.worker))
+        with self._flying():
+            return self._cross(name, LOOKS, ref, self.book.looks, does), shown
 
     def call(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
     ) -> Answer:
-        raise NotImplementedError
+        """What the target was about to ask for, by the ticket that it drew: whoever counts calls stands before this."""
+        return self.target.tickets.pop(path)(self)
 
     def put_once(self, name: str, body: bytes) -> bool:
         raise NotImplementedError
@@ -284,6 +328,9 @@ class SimTarget:
         self.batches = False
         self.ack_due = 0
         self.hub, self.hostile, self.reads_back = hub, hostile, reads_back
+        #: What is about to be asked for, by ticket.
+        self.tickets: dict[str, Callable[[SimWire], Answer]] = {}
+        self.drawn = 0
         lag = 60 if finds is Finds.LAGGING else 0
         quiet = real.quiet
         self.quiet = Quiet(quiet.client_timeout, quiet.longest_processing, lag, quiet.clock_skew, quiet.period + lag)
@@ -297,52 +344,53 @@ class SimTarget:
     def build(self, kind: str, action: str, ref: str, payload: Mapping[str, Any]) -> bytes:
         return self.real.build(kind, action, ref, payload)
 
+    def _call(self, wire: Wire, does: Callable[[SimWire], Answer]) -> Answer:
+        """One call through whatever wire there is, so that it is counted where calls are counted."""
+        self.drawn += 1
+        self.tickets[str(self.drawn)] = does
+        return wire.call("DO", str(self.drawn))
+
+    def _rows(self, wire: Wire, name: str, ref: str, consistent: bool) -> list[Effect]:
+        """What a read by our reference shows; raises what its answer means."""
+        shown: list[Effect] = []
+
+        def does(sim: SimWire) -> Answer:
+            answer, rows = sim.look(name, ref, consistent)
+            shown.extend(rows)
+            return answer
+
+        judge(self.verdicts, self._call(wire, does), "")
+        return shown
+
     def send(self, wire: Wire, work: Sequence[Work]) -> Sequence[Echo | None]:
-        assert isinstance(wire, SimWire)
         return [self._send(wire, one) for one in work]
 
-    def _send(self, wire: SimWire, work: Work) -> Echo:
+    def _send(self, wire: Wire, work: Work) -> Echo:
         action = self.actions[work.kind, work.action]
         if work.action == "undo" and self.name == "stripe":
             return self._delete(wire, work)
-        answer = judge(self.verdicts, wire.put(work, action.once), "")
+        answer = judge(self.verdicts, self._call(wire, lambda sim: sim.put(work, action.once)), "")
         if not self.reads_back or answer.headers.get("lies"):
             remote, ref, currency, total = json.loads(answer.body)
             return Echo(remote, ref, f"N-{remote}", currency, total)
         try:
-            seen, rows = wire.look("get", work.ref, True)
-            judge(self.verdicts, seen, "")
+            rows = self._rows(wire, "get", work.ref, True)
         except Exception as lost:
             raise Uncertain("target_unclear", f"read-back: {lost}", status=200) from lost
         if not rows and work.action != "undo":
             raise Uncertain("target_unclear", "no record in the answer", status=200)
         return _echo(rows[0]) if rows else Echo(json.loads(answer.body)[0], work.ref)
 
-    def _delete(self, wire: SimWire, work: Work) -> Echo:
+    def _delete(self, wire: Wire, work: Work) -> Echo:
         remote = Request.load(work.payload).path.rpartition("/")[2]
-
-        def does(fate: Fate) -> Answer:
-            wire.book.calls.append((wire.worker.name, work.ref, fate.fault or "ok"))
-            trouble = wire._trouble(fate)
-            if trouble is not None:
-                return trouble
-            for one in wire.book.effects:
-                one.live = one.live and one.remote != remote
-            if fate.fault == "lost_answer":
-                raise Uncertain("target_lost", "timed out")
-            return Answer(200)
-
-        wire.book.begun.append((self.hub.now, wire.worker))
-        judge(self.verdicts, self.hub.cross(wire.worker, "wire.delete", (*DEATHS, *LOOKS[2:]), does), "")
+        judge(self.verdicts, self._call(wire, lambda sim: sim.delete(work.ref, remote)), "")
         return Echo(remote)
 
     def find(self, wire: Wire, work: Work) -> Found:
-        assert isinstance(wire, SimWire)
         action = self.actions[work.kind, work.action]
         if work.action == "undo":
             return self._find_gone(wire, work)
-        seen, rows = wire.look("find", work.ref, self.finds is not Finds.LAGGING)
-        judge(self.verdicts, seen, "")
+        rows = self._rows(wire, "find", work.ref, self.finds is not Finds.LAGGING)
         if not rows:
             return Found("absent")
         if len(rows) > 1:
@@ -353,16 +401,14 @@ class SimTarget:
             return Found("complete", _echo(rows[0])) if current else Found("absent", _echo(rows[0]))
         return Found("complete", _echo(rows[0]))
 
-    def _find_gone(self, wire: SimWire, work: Work) -> Found:
+    def _find_gone(self, wire: Wire, work: Work) -> Found:
         remote = Request.load(work.payload).path.rpartition("/")[2]
-        judge(self.verdicts, wire.look("find", "", True)[0], "")
-        live = [one for one in wire.book.effects if one.live and (one.remote == remote or one.ref == work.ref)]
+        self._rows(wire, "find", "", True)
+        live = [one for one in self.book.effects if one.live and (one.remote == remote or one.ref == work.ref)]
         return Found("absent") if live else Found("complete", Echo(remote, work.ref))
 
     def look(self, wire: Wire, kind: str, facts: Mapping[str, str]) -> Sequence[Echo]:
-        assert isinstance(wire, SimWire)
-        seen, _ = wire.look("look", "", True)
-        judge(self.verdicts, seen, "")
+        self._rows(wire, "look", "", True)
         return []
 
 

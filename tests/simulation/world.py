@@ -20,7 +20,7 @@ from tests.simulation.releases import Deploys, Release, this
 from tests.simulation.targets import Book, DropBook, DropWire, SimTarget, SimWire
 from tests.simulation.tokens import AUTH, SignedWire, Vendor
 from tieout import systems
-from tieout.contract import Budget, Called, Finds, Wire
+from tieout.contract import Budget, Called, Finds, Rate, Wire
 from tieout.core import keys, ledger
 from tieout.core.keys import Key
 from tieout.work.ports import Message, Ports
@@ -50,6 +50,8 @@ class Setting:
     ack_delay: float = 120.0
     #: Calls that the ERP takes at once.
     budget: int = 5
+    #: Calls that the ERP takes in a window.
+    rates: tuple[Rate, ...] = ()
     #: Amounts above this (minor units) wait for a second person; 0 for the release's own limits.
     limit: int = 0
     #: The German entity may only be worked on in its own region, which is not this one.
@@ -106,7 +108,8 @@ class World:
             made[name].book.refuses = set(one.refuses)
         if one.tokens:
             made["netsuite"].auth = AUTH[one.tokens]
-        made["netsuite"].budget = Budget(concurrency=one.budget)
+        calls = (2 if one.reads_back else 1) + bool(one.tokens)
+        made["netsuite"].budget = Budget(one.budget, one.rates, calls=calls)
         self.targets: dict[str, Any] = made | {"legacy": _REAL["legacy"]}
         self.drop = DropBook(self.hub, "legacy:acme")
         self.drop.delay = one.ack_delay
@@ -199,6 +202,7 @@ class World:
             region=self.setting.region,
             # A lease is the function's time-out and ten seconds; hostile workers outlive theirs.
             function_timeout=5 if self.setting.hostile else 60,
+            pause=lambda seconds: hub.sleep(worker, seconds),
             remaining=lambda: 900.0 if limit is None else worker.started + limit - hub.now,
             tables=(lambda: overlaid(self.setting.limit, self.setting.fenced, package)) if governs else None,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -17,3 +18,9 @@ source: Callable[[], datetime] = _system
 def now() -> datetime:
     """The present instant, timezone-aware UTC."""
     return source()
+
+
+def pause(seconds: float) -> None:
+    """Let so many seconds pass; nothing where somebody else owns time."""
+    if source is _system:
+        time.sleep(seconds)

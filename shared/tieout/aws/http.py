@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -93,7 +94,7 @@ class HttpWire:
         given = auth.sign(call)
         answer = self._once(method, call.url, {**(headers or {}), **given}, body)
         if answer.status == 401 and auth.renew(given):
-            answer = self._once(method, call.url, {**(headers or {}), **auth.sign(call)}, body)
+            answer = replace(self._once(method, call.url, {**(headers or {}), **auth.sign(call)}, body), sent=2)
         return answer
 
     def _read(self) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Final
 
 from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
@@ -226,14 +227,25 @@ class DynamoLedger:
             rows += [decode(raw) for raw in answer["Items"]]
         return sorted(rows, key=lambda row: str(row["due"]))[:limit]
 
+    def waiting(self, target: str, limit: int) -> list[Item]:
+        """Rows of one target's wait partition; see the port."""
+        return list(islice(self._shard(states.wait_shard(target), Limit=limit), limit))
+
     def open(self) -> Iterator[Item]:
-        """Every row of the due index; see the port."""
+        """Every row of the due index; see the port. Wherever something waits, the target's budget is due."""
         for shard in range(states.DUE_SHARDS):
-            yield from self._pages(
-                IndexName="due",
-                KeyConditionExpression="due_shard = :shard",
-                ExpressionAttributeValues={":shard": {"S": f"D#{shard}"}},
-            )
+            for row in self._shard(f"D#{shard}"):
+                yield row
+                if row.get("what") == "budget":
+                    yield from self._shard(states.wait_shard(row["pk"].removeprefix("B#")))
+
+    def _shard(self, shard: str, **more: Any) -> Iterator[Item]:
+        return self._pages(
+            IndexName="due",
+            KeyConditionExpression="due_shard = :shard",
+            ExpressionAttributeValues={":shard": {"S": shard}},
+            **more,
+        )
 
     def day(self, day: str) -> Iterator[Item]:
         """Rows of one day; see the port."""

@@ -150,6 +150,7 @@ class Environment:
             region=self.settings.region_tag,
             function_timeout=self.settings.function_timeout,
             remaining=lambda: left() / 1000,
+            pause=clock.pause,
             tables=self.tables,
         )
 

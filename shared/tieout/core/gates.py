@@ -1,7 +1,7 @@
 """The gates before a posting: one ordered, declared list; a row says what a gate protects, what it says, what opens it.
 
 Pure functions that `ask` calls in order before anything is rendered. Two more stand behind them: *tables* is the
-rendering itself (an unmapped value holds), *budget* the slot taken in the same write as the claim.
+rendering itself (an unmapped value holds), and *budget* once more: slot and tokens, taken in the write of the claim.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 from tieout.core import lanes
 from tieout.core.keys import Key
 from tieout.core.late import Action, Decision
-from tieout.core.ledger import COMPENSATED, POSTED, SUPERSEDED, stamp
+from tieout.core.ledger import COMPENSATED, POSTED, SUPERSEDED, rank, stamp
 from tieout.core.planner import Does, Row
 from tieout.core.settle import approved
 from tieout.core.verdicts import NeedsHuman, NotYet
@@ -137,6 +137,13 @@ def breaker(scene: Scene) -> None:
         raise NotYet("target_paused", gate="breaker", until=until, target=scene.posting["target"])
 
 
+def budget(scene: Scene) -> None:
+    """Who has not waited does not overtake who waits for the same target with a higher rank."""
+    waits = (scene.budget or {}).get("waits")
+    if waits and "released" not in scene.posting and rank(scene.posting) >= waits:
+        raise NotYet("budget_spent", gate="budget", target=scene.posting["target"])
+
+
 @dataclass(frozen=True)
 class Gate:
     """One gate: its check, the codes it may raise, what it guards, and what opens it again."""
@@ -170,6 +177,8 @@ GATES: Final[Sequence[Gate]] = (
     Gate(limits, ("above_limit",), "an amount above its entity's limit is not decided without a second person",
          "an approval on the posting, or a higher limit, approved by two people"),
     Gate(breaker, ("target_paused",), "a target that asked for a pause, or does not answer, is left alone", "time"),
+    Gate(budget, ("budget_spent",), "what waits for room at its target is not overtaken by what comes later",
+         "room at the target: what waits is let go by class, then by age"),
 )  # fmt: skip
 
 

@@ -143,6 +143,26 @@ def due(pk: str, at: datetime) -> dict[str, str]:
     return {"due_shard": keys.shard(pk, DUE_SHARDS), "due": stamp(at)}
 
 
+#: What one step of priority weighs against age: an hour. A payment (20) goes before an invoice (40) that is up to
+#: twenty hours older; nothing waits behind what comes later for longer than the steps between them.
+STEP: Final = timedelta(hours=1)
+
+
+def wait_shard(target: str) -> str:
+    """The partition of the due index in which postings wait for room at ``target``: nobody polls it."""
+    return f"W#{target}"
+
+
+def rank(posting: Mapping[str, Any]) -> str:
+    """The place of a posting among those that wait for the same target, as text that sorts: by class, then by age."""
+    return stamp(instant(posting["opened"]) + int(posting.get("priority", 50)) * STEP)
+
+
+def waiting(posting: Mapping[str, Any]) -> dict[str, str]:
+    """The attributes that put a posting among those that wait for room at its target."""
+    return {"due_shard": wait_shard(posting["target"]), "due": rank(posting)}
+
+
 def new_posting(facts: Item, now: datetime, by: str, token: str) -> Put:
     """The first write of a posting: NEW, due for a resend, with its first history line."""
     pk = keys.posting_item(facts["key"]).pk
@@ -169,6 +189,7 @@ def new_posting(facts: Item, now: datetime, by: str, token: str) -> Put:
 #: What a terminal posting no longer needs; the vault and the target's book hold it from then on.
 _SPENT = (
     "payload", "doc", "owner", "lease", "due", "due_shard", "code", "facts", "hold", "case", "since", "batch", "wish",
+    "released",
 )  # fmt: skip
 
 
@@ -210,7 +231,7 @@ def move(
         values |= {"day": line["at"][:10], "at": line["at"]}
         gone += [name for name in _SPENT if name in item and name not in values and name not in gone]
     if due_at is not None:
-        values |= due(item["pk"], due_at)
+        values = due(item["pk"], due_at) | values
         gone = [name for name in gone if name not in ("due", "due_shard")]
     writes: list[Write] = []
     append: dict[str, list[Any]] = {"history": [line]}

@@ -164,7 +164,8 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         "It is late, and the policy wants a person to decide.",
         "Decide on the period with controlling; then release.", FINANCE),
     "budget_spent": Problem(
-        "{target} is used to its limit.", "All its concurrent calls are taken.", "None: it goes on by itself.",
+        "{target} is used to its limit.", "Its calls at once or in a window are taken, or others wait before it.",
+        "None: it goes on by itself.",
         case=False, recovers=True, severity="info"),
     "target_paused": Problem(
         "{target} is paused until {until}.", "It asked for a pause or does not answer.",

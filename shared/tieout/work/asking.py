@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from tieout.contract import Asked, Wire
 from tieout.core import capacity, keys
 from tieout.core.classify import Answer
 from tieout.core.verdicts import TryAgain, Verdict
+from tieout.work.broker import Metered, Slots, lease_of
 from tieout.work.commit import View, commit
 from tieout.work.ports import Ports
-from tieout.work.post import RECORD_MARGIN, Slots, pause
+from tieout.work.post import RECORD_MARGIN
 
 
 @dataclass
@@ -32,15 +32,15 @@ class Asking:
 
     def begin(self, system: Asked, account: str) -> Wire:
         """Take the slot. Raises ``NotYet`` where none is free or the account is paused, and what the wire raises."""
-        wire = Timed(self.ports.wire(system, account), self.ports, system.quiet.client_timeout)
+        timed = Timed(self.ports.wire(system, account), self.ports, system.quiet.client_timeout)
         key = keys.budget_item(self.target)
         if key not in self.view:
             self.view[key] = self.ports.ledger.read([key]).get(key)
-        self.slots = Slots(self.target, system.budget.concurrency, self.ports.owner)
-        lease = timedelta(seconds=self.ports.function_timeout + 10)
-        commit(self.ports.ledger, self.view, "", lambda seen: self.slots.take(seen, self.ports.now(), lease))
-        self.slots.held = True
-        return wire
+        self.slots = Slots(self.target, system, self.ports.owner)
+        now, lease = self.ports.now(), lease_of(self.ports)
+        commit(self.ports.ledger, self.view, "", lambda seen: self.slots.take(seen, now, lease))
+        self.slots.taken(now)
+        return Metered(self.ports, self.view, self.slots, timed, writes=False)
 
     def heard(self, verdict: Verdict | None) -> None:
         """Note an answer: good, about one object alone, or about the account."""
@@ -55,8 +55,6 @@ class Asking:
         now = self.ports.now()
         try:
             commit(self.ports.ledger, self.view, "", lambda seen: self.slots.tell(seen, self.over, now, giving=True))
-            if self.over is not None:
-                pause(self.ports, self.view, self.target, self.over)
         except TryAgain:
             self.ports.log("slot_left_to_expire", target=self.target)
 

@@ -76,6 +76,9 @@ class Ledger(Protocol):
     def due(self, until: str, limit: int = 200) -> list[Item]:
         """Index rows of items due at or before ``until``, earliest first over all shards."""
 
+    def waiting(self, target: str, limit: int) -> list[Item]:
+        """Index rows of the postings that wait for room at ``target``, in order of their rank."""
+
     def open(self) -> Iterator[Item]:
         """Index rows of everything that has a due time, whenever that is."""
 
@@ -157,5 +160,7 @@ class Ports:
     region: str
     function_timeout: int
     remaining: Callable[[], float] = field(default=lambda: 900.0)
+    #: Lets a few seconds pass; where time does not move by itself it does not, and who waited goes on without.
+    pause: Callable[[float], None] = field(default=lambda seconds: None)
     #: The governed tables with approved changes over them; ``None`` for those of the release alone.
     tables: Callable[[], Tables] | None = None

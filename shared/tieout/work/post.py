@@ -9,7 +9,7 @@ due time, and acknowledged.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -24,8 +24,9 @@ from tieout.core.late import Action, Decision
 from tieout.core.ledger import stamp
 from tieout.core.verdicts import Ignore, NeedsHuman, NotYet, TryAgain, Uncertain, Verdict
 from tieout.core.writes import Change, Item, Write
-from tieout.work import plans, render
+from tieout.work import broker, plans, render
 from tieout.work.book import CASE_AGAIN, Outcome, book
+from tieout.work.broker import Slots
 from tieout.work.commit import Fenced, View, commit
 from tieout.work.ports import Message, Ports, Send
 
@@ -35,8 +36,8 @@ CLAIMABLE: Final = frozenset({ledger.NEW, ledger.HELD})
 FAULTS: Final = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, AssertionError)
 #: Seconds needed after a call for the write that books its answer.
 RECORD_MARGIN: Final = 5
-#: How soon what only waits for its turn is looked at again, should nobody have woken it.
-TURN_AGAIN: Final = timedelta(seconds=90)
+#: Codes of those who wait for room at their target.
+WAITS: Final = frozenset({"budget_spent", "target_paused"})
 #: How often the acknowledgement of a delivered batch is looked for.
 ACK_AGAIN: Final = timedelta(seconds=60)
 
@@ -48,61 +49,6 @@ class Claimed:
     item: Item
     work: Work
     target: Target
-
-
-@dataclass
-class Slots:
-    """This batch's share of the budget of one target account: taken with the first claim, given back with the last.
-
-    ``good`` counts the answers that the budget item has not been told of yet.
-    """
-
-    target: str
-    ceiling: int
-    owner: str
-    held: bool = False
-    limit: int = 0
-    good: int = 0
-
-    def take(self, view: View, now: datetime, lease: timedelta) -> list[Write]:
-        """The write that takes a slot; raises ``NotYet``: ``budget_spent`` (none is free) or ``target_paused``."""
-        if self.held:
-            return []
-        budget = view.get(keys.budget_item(self.target)) or {}
-        trial = capacity.admit(budget, self.target, self.owner, now, now + lease)
-        leases = capacity.live(budget.get("leases"), now)
-        self.limit = capacity.limit(budget, self.ceiling)
-        if len(leases) >= self.limit:
-            raise NotYet("budget_spent", gate="budget", target=self.target)
-        return [self._write(budget, {"leases": leases | {self.owner: stamp(now + lease)}, **trial})]
-
-    def give_back(self, view: View) -> list[Write]:
-        """The write that gives the slot back and says how the target has answered."""
-        return self.tell(view, None, None, giving=True)
-
-    def tell(self, view: View, verdict: Verdict | None, now: datetime | None, *, giving: bool) -> list[Write]:
-        """The write that records an answer the account itself should hear of, and gives the slot back where wanted."""
-        budget = view.get(keys.budget_item(self.target)) or {}
-        values: dict[str, Any] = {}
-        if giving or verdict is not None:
-            values |= capacity.answered(budget, self.owner, self.ceiling, self.good)
-        if verdict is not None and now is not None:
-            values |= capacity.objected({**budget, **values}, self.owner, self.ceiling, verdict, now)
-        if giving and self.held:
-            leases, trial = budget.get("leases", {}), budget.get("trial", {})
-            values["leases"] = {who: until for who, until in leases.items() if who != self.owner}
-            if self.owner in trial:
-                values["trial"] = {}
-        return [self._write(budget, values)] if values else []
-
-    def _write(self, budget: Item, values: Mapping[str, Any]) -> Change:
-        return Change(
-            keys.budget_item(self.target),
-            set={"what": "budget", **values},
-            add={"rev": 1},
-            when={"rev": budget.get("rev")},
-            upsert=True,
-        )
 
 
 @dataclass
@@ -138,6 +84,10 @@ class Batch:
         self.view.update(dict.fromkeys(distinct))
         self.view.update(self.ports.ledger.read(distinct))
 
+    def share(self, target: str) -> Slots:
+        """This batch's share of the budget of a target account."""
+        return broker.slots_of(self.slots, target, self.ports.owner)
+
     def book(self, item: Item, outcome: Outcome) -> None:
         """Book one outcome and collect what is to be sent."""
         self.sends += book(self.ports, self.view, item, outcome)
@@ -153,7 +103,7 @@ def post(messages: Sequence[Message], ports: Ports) -> list[str]:
         for position, body in enumerate(bodies):
             later = [other for other in bodies[position + 1 :] if other.target == body.target]
             try:
-                claimed = prepare(batch, body)
+                claimed = prepare(batch, body, records=1 + len(later))
                 if claimed is None:
                     continue
                 if claimed.target.batches:
@@ -170,8 +120,11 @@ def post(messages: Sequence[Message], ports: Ports) -> list[str]:
         for target in dict.fromkeys(claimed.item["target"] for claimed in together):
             finish(batch, [claimed for claimed in together if claimed.item["target"] == target], last=True)
     finally:
-        _give_back(batch)
+        for slots in batch.slots.values():
+            broker.give_back(ports, batch.view, slots)
         ports.queues.send(_still_needed(batch))
+    if ports.remaining() > RECORD_MARGIN * 2:
+        ports.queues.send(broker.let_go_where_room(ports, batch.view, batch.slots))
     return failed
 
 
@@ -201,24 +154,12 @@ def _still_needed(batch: Batch) -> list[Send]:
     return list({send.posting: send for send in batch.sends if send.posting not in finished}.values())
 
 
-def _give_back(batch: Batch) -> None:
-    """Give back slots that no booking gave back (the last record was held, or a call failed)."""
-    for slots in batch.slots.values():
-        if slots.held:
-            _release(batch, slots)
-
-
-def _release(batch: Batch, slots: Slots) -> None:
-    try:
-        commit(batch.ports.ledger, batch.view, "", slots.give_back)
-    except TryAgain:
-        batch.ports.log("slot_left_to_expire", target=slots.target)
-    slots.held = False
-
-
 # --- before the call ---------------------------------------------------------------------------------------------
-def prepare(batch: Batch, body: Send) -> Claimed | None:
-    """Ask the gates, render and claim; ``None`` where there is nothing to send now (booked, or somebody else's)."""
+def prepare(batch: Batch, body: Send, records: int = 1) -> Claimed | None:
+    """Ask the gates, render and claim; ``None`` where there is nothing to send now (booked, or somebody else's).
+
+    ``records`` is how many postings of this batch are still to come for the target, this one included.
+    """
     item = batch.view.get(keys.posting_item(body.posting))
     if item is None or item["state"] not in CLAIMABLE:
         batch.ports.log("nothing_to_post", posting=body.posting, state=(item or {}).get("state", "absent"))
@@ -228,6 +169,7 @@ def prepare(batch: Batch, body: Send) -> Claimed | None:
         batch.ports.log("left_to_a_newer_release", posting=body.posting)
         return None
     target = systems.target(item["target"].partition(":")[0])
+    batch.share(item["target"]).returned += "released" in item
     if _superseded(batch, item):
         return None
     try:
@@ -235,7 +177,8 @@ def prepare(batch: Batch, body: Send) -> Claimed | None:
         if ended is not None:
             batch.sends += ended
             return None
-        return claim(batch, item, target, _rendered(batch, item, target))
+        broker.await_slot(batch.ports, batch.view, batch.share(item["target"]))
+        return claim(batch, item, target, _rendered(batch, item, target), records)
     except Verdict as verdict:
         hold(batch, item, verdict)
         return None
@@ -293,6 +236,9 @@ def hold(batch: Batch, item: Item, verdict: Verdict) -> None:
     now = batch.ports.now()
     if verdict.code == "behind":
         return  # NEW and in its place: the booking of the head, or the lane's own due time, wakes it
+    if broker.waits_for_room(verdict):
+        wait(batch, item, verdict)
+        return
     known = (verdict.code, gates.LATE.get(verdict.code, verdict.code))
     if isinstance(verdict, NotYet | TryAgain) and item["state"] == ledger.HELD and item.get("code") in known:
         batch.ports.ledger.write([postpone(item, now + _again(verdict, item, now))])
@@ -311,6 +257,31 @@ def hold(batch: Batch, item: Item, verdict: Verdict) -> None:
             set={"hold": dict(verdict.facts), "aside": aside},
         ),
     )
+
+
+def wait(batch: Batch, item: Item, verdict: Verdict) -> None:
+    """Book that a posting waits for room at its target; who waits already waits on, without a line of history."""
+    now = batch.ports.now()
+    if item["state"] != ledger.HELD or item.get("code") not in WAITS:
+        extra = partial(broker.wait, item=item, verdict=verdict, now=now)
+        held = {"hold": dict(verdict.facts), **ledger.waiting(item)}
+        gone = ("released", "looks")
+        batch.book(item, Outcome(ledger.HELD, verdict, due_at=now, set=held, remove=gone, extra=extra))
+        return
+    change = Change(
+        Key(item["pk"], item["sk"]),
+        set={"code": verdict.code, "facts": {"target": item["target"], **verdict.facts}, **ledger.waiting(item)},
+        remove=("released",),
+        when={"state": item["state"], "tail": item["tail"]},
+    )
+
+    def compose(seen: View) -> list[Write]:
+        found = seen.get(change.key)
+        if found is None or (found["state"], found["tail"]) != (item["state"], item["tail"]):
+            raise Fenced(item["key"])
+        return [change, *broker.wait(seen, item, verdict, now)]
+
+    commit(batch.ports.ledger, batch.view, "", compose)
 
 
 def postpone(item: Item, at: datetime) -> Change:
@@ -334,7 +305,7 @@ def _again(verdict: Verdict, item: Item, now: datetime) -> timedelta:
 
 
 # --- the claim ---------------------------------------------------------------------------------------------------
-def claim(batch: Batch, item: Item, target: Target, rendered: render.Rendered) -> Claimed:
+def claim(batch: Batch, item: Item, target: Target, rendered: render.Rendered, records: int = 1) -> Claimed:
     """Claim the posting with its intent: one conditional write on posting, lane and, for the first, the budget.
 
     Raises ``Fenced`` where somebody else has it, ``NotYet`` where it is no longer the head or no slot is free.
@@ -343,11 +314,10 @@ def claim(batch: Batch, item: Item, target: Target, rendered: render.Rendered) -
     if ports.remaining() < target.quiet.client_timeout + RECORD_MARGIN:
         raise TryAgain("deadline_near", after=1)
     now, token = ports.now(), ports.token()
-    lease = timedelta(seconds=ports.function_timeout + 10)
+    lease = broker.lease_of(ports)
     expected = (item["state"], item["epoch"], item["tail"])
     pk = Key(item["pk"], item["sk"])
-    slots = batch.slots.setdefault(item["target"], Slots(item["target"], target.budget.concurrency, ports.owner))
-    taking = not slots.held
+    slots = batch.share(item["target"])
     redated = rendered.lateness is not None and rendered.lateness.action is Action.REDATE
     intent = {
         **(_new_date(rendered.lateness) if redated and rendered.lateness else {}),
@@ -371,15 +341,16 @@ def claim(batch: Batch, item: Item, target: Target, rendered: render.Rendered) -
             raise NotYet("behind", gate="lane", head=lanes.head(lane) or "nothing")
         moved = ledger.move(
             found, ledger.SENDING, now, ports.owner, token, due_at=now + lease, set=intent,
-            remove=("code", "facts", "hold", "case", "looks", "aside"), epoch=intent["epoch"], ref=item["ref"],
+            remove=("code", "facts", "hold", "case", "looks", "aside", "released"), epoch=intent["epoch"],
+            ref=item["ref"],
             mapping=rendered.mapping, sha256=rendered.sha256, redated=intent.get("posting_date"),
             late=", ".join(rendered.lateness.reasons) if rendered.lateness else "",
         )  # fmt: skip
         held = [lanes.hold_head(lane, item["key"], intent["epoch"])] if lane else []
-        return [*moved, *held, *slots.take(seen, now, lease)]
+        return [*moved, *held, *slots.take(seen, now, lease, records)]
 
     commit(ports.ledger, batch.view, token, compose)
-    slots.held = slots.held or taking
+    slots.taken(now)
     claimed = batch.view[pk]
     assert claimed is not None
     return Claimed(claimed, work_of(claimed, now), target)
@@ -422,14 +393,18 @@ def finish(batch: Batch, claimed: Sequence[Claimed], *, last: bool) -> None:
     try:
         if ports.remaining() < target.quiet.client_timeout + RECORD_MARGIN:
             raise TryAgain("deadline_near", after=1)
-        echoes = target.send(ports.wire(target, account), [one.work for one in claimed])
+        wire = broker.Metered(
+            ports, batch.view, batch.share(claimed[0].item["target"]), ports.wire(target, account), writes=True
+        )
+        echoes = target.send(wire, [one.work for one in claimed])
     except Verdict as verdict:
         failure = verdict
     for position, one in enumerate(claimed):
         outcome = (
             failed(one, failure, ports.now()) if failure is not None else succeeded(one, echoes[position], ports.now())
         )
-        slots = batch.slots[one.item["target"]]
+        slots = batch.share(one.item["target"])
+        slots.handled += 1
         end = position == len(claimed) - 1
         if end and (failure is None or not capacity.about_the_account(failure)):
             slots.good += 1
@@ -439,10 +414,7 @@ def finish(batch: Batch, claimed: Sequence[Claimed], *, last: bool) -> None:
                 outcome.extra = partial(slots.tell, verdict=failure, now=ports.now(), giving=giving)
             batch.book(one.item, outcome)
             if giving or (end and failure is not None):
-                slots.good = 0
-            slots.held = slots.held and not giving
-            if failure is not None:
-                pause(ports, batch.view, one.item["target"], failure)
+                slots.told(gave=giving)
         except Fenced as fenced:
             ports.log("fenced_after_call", posting=str(fenced), to=outcome.to)
 
@@ -483,19 +455,3 @@ def failed(one: Claimed, verdict: Verdict, now: datetime) -> Outcome:
             raise TypeError(f"{verdict.code}: a target cannot be ignored")
         case _:
             return Outcome(ledger.REFUSED, verdict, due_at=now + CASE_AGAIN)
-
-
-def pause(ports: Ports, view: View, target: str, verdict: Verdict) -> None:
-    """A target that asks for a pause gets it from everybody: the pause is written where every batch looks."""
-    after = verdict.facts.get("after")
-    if not isinstance(verdict, TryAgain) or not after or verdict.code == "deadline_near":
-        return
-    until = stamp(ports.now() + timedelta(seconds=min(int(after), capacity.ASKED_MOST)))
-    key = keys.budget_item(target)
-
-    def compose(seen: View) -> list[Write]:
-        budget = seen.get(key) or {}
-        later = max(until, budget.get("paused_until", ""))
-        return [Change(key, set={"paused_until": later}, add={"rev": 1}, when={"rev": budget.get("rev")}, upsert=True)]
-
-    commit(ports.ledger, view, "", compose)

@@ -21,8 +21,8 @@ from tieout.core.ledger import stamp
 from tieout.core.verdicts import NeedsHuman, NotYet, Uncertain, Verdict
 from tieout.core.windows import Job
 from tieout.core.writes import Change, Item, Refused, Write
+from tieout.work import broker, plans, sequences, steps, waiting, windows
 from tieout.work import intake as intake_verb
-from tieout.work import plans, sequences, steps, waiting, windows
 from tieout.work import post as post_verb
 from tieout.work.book import CASE_AGAIN, Outcome, answer
 from tieout.work.commit import Fenced, View
@@ -33,6 +33,10 @@ JOB: Final = Job("probe", timedelta(minutes=1), "nothing that waits is looked at
 #: Work is not begun with less than this many seconds left.
 MARGIN: Final = 15.0
 LANE_AGAIN: Final = timedelta(seconds=90)
+#: Seconds between two looks at a target at which something waits, while a run of probe lasts.
+TAP_EVERY: Final = 5.0
+#: What stands behind a head is looked at for its own sake only this rarely.
+TURN_AGAIN: Final = timedelta(hours=6)
 #: How often a dead letter is tried before a person gets it.
 BURY_AT: Final = 3
 #: A lane that stands still is looked at ever more rarely: its head has a due time of its own.
@@ -47,17 +51,39 @@ def probe(ports: Ports, limit: int = 200) -> Counter[str]:
     done: Counter[str] = Counter()
     now = stamp(ports.now())
     seen: set[Key] = set()
+    waited: set[Key] = set()
     while True:
         rows = [Key(row["pk"], row["sk"]) for row in ports.ledger.due(now, limit)]
         fresh = [key for key in rows if key not in seen]
-        _page(ports, fresh, now, done)
+        waited |= _page(ports, fresh, now, done)
         seen.update(fresh)
         # What was looked at and is still listed (the index lags) must not be looked at for ever.
         if len(rows) < limit or not fresh or ports.remaining() < MARGIN:
-            return done
+            break
+    _tap(ports, sorted(waited), done)
+    return done
 
 
-def _page(ports: Ports, rows: Sequence[Key], now: str, done: Counter[str]) -> None:
+def _tap(ports: Ports, budgets: Sequence[Key], done: Counter[str]) -> None:
+    """Stay with the targets at which something waits and let go what has room, every few seconds of the minute."""
+    while budgets and ports.remaining() > MARGIN + TAP_EVERY:
+        before = ports.now()
+        ports.pause(TAP_EVERY)
+        if ports.now() <= before:
+            return
+        batch = post_verb.Batch(ports)
+        try:
+            batch.read(budgets)
+            budgets = [key for key in budgets if (batch.view.get(key) or {}).get("waits")]
+            for key in budgets:
+                done[_let_go(batch, batch.view[key] or {})] += 1
+            ports.queues.send(batch.sends)
+        except Verdict as obstacle:
+            ports.log("probe_obstacle", item="tap", code=obstacle.code)
+
+
+def _page(ports: Ports, rows: Sequence[Key], now: str, done: Counter[str]) -> set[Key]:
+    """Look at some rows; the budgets among them at which something waits."""
     batch = post_verb.Batch(ports)
     batch.read(rows)
     # The index lags: only the item says when it is due. A look before the quiet period is over books twice (seed 1588).
@@ -81,7 +107,10 @@ def _page(ports: Ports, rows: Sequence[Key], now: str, done: Counter[str]) -> No
             # One poison item must not hide what is due behind it; it stays due, and the log and the count name it.
             ports.log("probe_failed", item=item["pk"], error=type(error).__name__)
             done["failed"] += 1
+    for slots in batch.slots.values():
+        broker.give_back(ports, batch.view, slots)
     ports.queues.send(list({send.posting: send for send in batch.sends}.values()))
+    return {key for key, item in batch.view.items() if key.pk.startswith("B#") and item and item.get("waits")}
 
 
 def _ask_sources(items: Sequence[Item], ports: Ports, done: Counter[str]) -> None:
@@ -107,6 +136,8 @@ def look_at(batch: post_verb.Batch, item: Item) -> str:
         return _STATES[item["state"]](batch, item)
     if what == "lane":
         return _lane(batch, item)
+    if what == "budget":
+        return _let_go(batch, item)
     if what == "run":
         return steps.look(batch.ports, item)
     if what == "stream":
@@ -134,9 +165,10 @@ def _new(batch: post_verb.Batch, item: Item) -> str:
     if item.get("lane") and lanes.head(lane) != item["key"]:
         if _withdrawn(batch, item):
             return "withdrawn with what it takes back"
-        # Whoever finishes the head wakes it; this is only for the case that the wake-up was lost.
-        least = int(post_verb.TURN_AGAIN.total_seconds())
-        postpone(batch, item, ledger.backoff(item.get("looks", 0), item["key"], least=least, most=LANE_MOST))
+        # Whoever finishes the head wakes it, and the lane's own due time finds a wake-up that was lost: nobody polls.
+        # Only a void may have to end without its turn, together with the document that it takes back.
+        soon = ledger.backoff(item.get("looks", 0), item["key"], least=LANE_LEAST, most=LANE_MOST)
+        postpone(batch, item, soon if item["action"] == "void" else TURN_AGAIN)
         return "waits its turn"
     sends = item.get("sends", 1) + 1
     postpone(batch, item, ledger.RESEND_AFTER + ledger.backoff(item.get("looks", 0), item["key"]), sends=sends)
@@ -166,7 +198,27 @@ def _held(batch: post_verb.Batch, item: Item) -> str:
         if _withdrawn(batch, item):
             return "withdrawn with what it takes back"
         return _aside(batch, item)
+    if "released" in item:
+        return _lost_release(batch, item)
     return _new(batch, item)
+
+
+def _lost_release(batch: post_verb.Batch, item: Item) -> str:
+    """What was let go and did not arrive within a minute waits again, in its old place."""
+    slots = batch.share(item["target"])
+    batch.read([slots.key])
+    verdict = NotYet(item["code"], **{**item.get("facts", {}), "gate": "budget", "until": stamp(batch.ports.now())})
+    post_verb.wait(batch, item, verdict)
+    slots.returned += 1
+    return "waits for room again"
+
+
+def _let_go(batch: post_verb.Batch, item: Item) -> str:
+    """A target's budget: let go what it takes until the next look."""
+    target = item["pk"].removeprefix("B#")
+    sends = broker.let_go(batch.ports, batch.view, target)
+    batch.sends += sends
+    return "let go" if sends else "nothing to let go"
 
 
 def _aside(batch: post_verb.Batch, item: Item) -> str:
@@ -214,14 +266,21 @@ def _in_doubt(batch: post_verb.Batch, item: Item) -> str:
     if target.finds is Finds.BLIND:
         batch.book(item, Outcome(ledger.AMBIGUOUS, NeedsHuman("cannot_look"), due_at=now + CASE_AGAIN))
         return "case opened: blind target"
+    slots = batch.share(item["target"])
+    asked = False
     try:
-        found = target.find(
-            ports.wire(target, item["target"].partition(":")[2]), post_verb.work_of(item, now, looking=True)
-        )
+        wire = broker.asking(ports, batch.view, slots, target)
+        asked = True
+        found = target.find(wire, post_verb.work_of(item, now, looking=True))
     except Verdict as verdict:
         ports.log("look_failed", posting=item["key"], code=verdict.code)
-        postpone(batch, item, ledger.backoff(item.get("looks", 0), item["key"], least=20))
+        if asked:
+            broker.looked(ports, batch.view, slots, verdict)
+        until = verdict.facts.get("until")
+        wait = ledger.instant(until) - now if until else timedelta()
+        postpone(batch, item, max(wait, ledger.backoff(item.get("looks", 0), item["key"], least=20)))
         return "could not look"
+    broker.looked(ports, batch.view, slots, None)
     return _found(batch, item, found)
 
 
@@ -314,7 +373,8 @@ def _lane(batch: post_verb.Batch, item: Item) -> str:
     key = keys.posting_item(head)
     batch.read([key])
     posting = batch.view.get(key)
-    if posting is None or posting["state"] != ledger.NEW or posting.get("due", "") > stamp(now + LANE_AGAIN):
+    backs_off = posting is not None and posting.get("attempts", 0) and posting.get("due", "") > stamp(now + LANE_AGAIN)
+    if posting is None or posting["state"] != ledger.NEW or backs_off:
         return "lane waits for its head"
     sends = int(keys.digest(stamp(now))[0]) + 2000
     batch.sends.append(Send.of(posting | {"sends": sends}))

@@ -7,12 +7,12 @@ refused) answers it, and probe repeats a lost answer. Asked twice, a step finds 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from tieout import flows, systems
-from tieout.contract import Advisor
+from tieout.contract import Advisor, Wire
 from tieout.core import documents, keys, lanes, ledger
 from tieout.core.clocks import EventInstant
 from tieout.core.documents import Document, Opportunity, Status
@@ -20,12 +20,14 @@ from tieout.core.keys import Key
 from tieout.core.ledger import stamp
 from tieout.core.problems import problem
 from tieout.core.rules import onboarding
-from tieout.core.verdicts import NeedsHuman, TryAgain, Verdict
+from tieout.core.verdicts import NeedsHuman, NotYet, TryAgain, Verdict
 from tieout.core.writes import Change, Item, Refused, Write
-from tieout.work import followers, make, render
+from tieout.work import broker, followers, make, render
 from tieout.work.book import ANSWER_AGAIN, CASE_AGAIN, answer
+from tieout.work.commit import View
 from tieout.work.ports import Ports, Send
 
+T = TypeVar("T")
 #: How long a run may go without being looked at.
 LOOK_AGAIN: Final = timedelta(minutes=5)
 DONE: Final = frozenset({"DONE", "COMPENSATED"})
@@ -73,9 +75,8 @@ def look_for(run: Item, one: flows.Step, ports: Ports) -> dict[str, Any]:
     """Look for the customer in the target before creating it; what is found is linked, not made again."""
     doc = deal(run)
     where = render.route(one.role, one.kind, doc)
-    system, _, account = where.partition(":")
-    target = systems.target(system)
-    found = target.look(ports.wire(target, account), one.kind, onboarding.search_facts(doc))
+    target = systems.target(where.partition(":")[0])
+    found = ask_target(ports, where, lambda wire: target.look(wire, one.kind, onboarding.search_facts(doc)))
     if len(found) > 1:
         raise NeedsHuman("found_several", target=where)
     if not found:
@@ -99,13 +100,12 @@ def ask_about(run: Item, one: flows.Step, ports: Ports) -> dict[str, Any]:
     where = render.route_if_any(one.role, one.kind, doc)
     if where is None:
         return {"asked": False}
-    system, _, account = where.partition(":")
-    target = systems.target(system)
+    target = systems.target(where.partition(":")[0])
     if not isinstance(target, Advisor):
         raise NeedsHuman("target_refused", target=where, said="it cannot be asked")
     try:
         payload = render.question(ports, doc, target.asks[one.kind, one.action], target.name)
-        said = target.ask(ports.wire(target, account), one.kind, one.action, payload)
+        said = ask_target(ports, where, lambda wire: target.ask(wire, one.kind, one.action, payload))
     except NeedsHuman:
         ports.ledger.write([Change(Key(run["pk"], run["sk"]), set={"stopped": one.name})])
         raise
@@ -114,6 +114,23 @@ def ask_about(run: Item, one: flows.Step, ports: Ports) -> dict[str, Any]:
         return {"asked": False, "code": verdict.code}
     ports.ledger.write([Change(Key(run["pk"], run["sk"]), set={one.action: {"of": where, **said}})])
     return {"asked": True}
+
+
+def ask_target(ports: Ports, where: str, ask: Callable[[Wire], T]) -> T:
+    """A look within the target's budget. Raises ``NotYet`` where it has no room now: the machine asks again."""
+    view: View = {}
+    slots = broker.slots_of({}, where, ports.owner)
+    try:
+        found = ask(broker.asking(ports, view, slots, systems.target(where.partition(":")[0])))
+        broker.looked(ports, view, slots, None)
+        return found
+    except NotYet:
+        raise
+    except Verdict as verdict:
+        broker.looked(ports, view, slots, verdict)
+        raise
+    finally:
+        broker.give_back(ports, view, slots)
 
 
 def document_for(run: Item, one: flows.Step, ports: Ports) -> Document:

@@ -71,6 +71,8 @@ def test_a_silent_target_is_left_alone_after_five_calls_then_tried_by_one_batch(
     assert len(held) == 4
 
     on.world.later(minutes=1)
+    for posting in held:
+        on.world.ledger.items[Key(posting["pk"], posting["sk"])]["released"] = ledger.stamp(on.world.time)
     seen: list[str] = []
 
     def within(toy: object, work: object) -> None:

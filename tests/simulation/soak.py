@@ -1,0 +1,213 @@
+"""The soak: a target that is away for hours while events come at fifty a second, in virtual time.
+
+``python -m tests.simulation soak`` plays six hours (1,080,000 events), ``--scale 0.1`` a tenth. Invoices and their
+payments share lanes; every booking tells the CRM, whose budget counts too. What must hold is in `judge`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+from unittest.mock import patch
+
+from tests.simulation import budgets, events, fast, world
+from tests.simulation.hub import Fate
+from tests.simulation.world import Setting, World, targets_of
+from tieout.contract import Budget, Rate
+from tieout.core import keys
+
+#: Events a second, and seconds of the outage.
+PACE: Final = 50
+OUTAGE: Final = 6 * 3600
+#: A payment comes so many lanes after its invoice.
+BEHIND: Final = 500
+ERP: Final = Budget(concurrency=25, rates=(Rate(30_000, 300),), calls=1)
+CRM: Final = Budget(concurrency=10)
+#: Calls a second that the ERP's budget allows in the long run.
+LIMIT: Final = 100.0
+#: How long the world may take after the outage, in seconds of virtual time.
+PATIENCE: Final = 12 * 3600.0
+
+
+class Outage:
+    """Every call takes its time; while the outage lasts, the ERP's are lost at first and refused later."""
+
+    def __init__(self, until: float) -> None:
+        self.until = until
+        #: Whether the call that begins goes to the ERP: its boundary's name does not say.
+        self.erp: Callable[[], bool] = lambda: True
+        self.calm = Fate("", 0.01)
+        self.put, self.told = Fate("", 0.15), Fate("", 0.03)
+        self.lost, self.down = Fate("lost_request", 0.15), Fate("down", 0.15)
+
+    def draw(self, n: int, label: str, kinds: tuple[str, ...], now: float) -> Fate:
+        """The fate of one call; the CRM's wire has no outage."""
+        if ".wire." not in label:
+            return self.calm
+        if not self.erp():
+            return self.told
+        if now < self.until:
+            return self.lost if now < self.until / 6 else self.down
+        return self.put
+
+
+@dataclass
+class Figures:
+    """What a soak came to."""
+
+    events: int
+    outage: float
+    began: float = 0.0
+    backlog: int = 0
+    drained: float = 0.0
+    rested: float = 0.0
+    most_at_once: dict[str, int] = field(default_factory=dict)
+    most_in_window: int = 0
+    dead: int = 0
+    crossings: int = 0
+    cpu: float = 0.0
+    most_open: int = 0
+    lines: int = 0
+    resent: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def took(self) -> float:
+        """Seconds from the first good answer after the outage to the last document booked."""
+        return self.drained - self.began
+
+    @property
+    def allowed(self) -> float:
+        """1.1 times the backlog over the limit."""
+        return 1.1 * self.backlog / LIMIT
+
+    def __str__(self) -> str:
+        return (
+            f"{self.events} events in {self.outage:.0f} s of outage, backlog {self.backlog} documents\n"
+            f"drained in {self.took:.0f} s after the first good answer ({self.began - self.outage:.0f} s after the "
+            f"outage ended), allowed {self.allowed:.0f} s; at rest {self.rested - self.outage:.0f} s after the outage\n"
+            f"calls at once, at most: {self.most_at_once}; ERP calls in any {ERP.rates[0].seconds} s, at most: "
+            f"{self.most_in_window} of {ERP.rates[0].calls}\n"
+            f"dead letters {self.dead}, requests resent {self.resent}, history lines checked {self.lines}, open at "
+            f"once at most {self.most_open}\n"
+            f"{self.crossings} calls of ports, {self.cpu:.0f} s of CPU\n"
+            f"{len(self.wrong)} violations {self.wrong[:5]}"
+        )
+
+
+def play(scale: float = 1.0, tell: Callable[[str], None] = lambda line: None) -> Figures:
+    """Play a soak of that share of six hours to its end."""
+    began_cpu = time.process_time()
+    outage = OUTAGE * scale
+    total = int(PACE * outage)
+    fates = Outage(outage)
+    setting = Setting(concurrency=26, batch=10, reads_back=False, budget=ERP.concurrency, rates=ERP.rates)
+    with (
+        patch.object(world, "Hub", fast.LeanHub), patch.object(world, "Table", fast.LeanTable),
+        patch.object(world, "Queue", fast.LeanQueue), patch.object(world, "SimTarget", fast.LeanTarget),
+    ):  # fmt: skip
+        here = World(fates, setting)
+    with patch.object(world, "SimTarget", fast.LeanTarget), targets_of(here), fast.templated():
+        figures = _run(here, fates, total, outage, tell)
+        here.hub.close()
+    figures.cpu = time.process_time() - began_cpu
+    return figures
+
+
+def _run(here: World, fates: Outage, total: int, outage: float, tell: Callable[[str], None]) -> Figures:
+    erp, crm = here.targets["netsuite"], here.targets["salesforce"]
+    erp.budget, crm.budget = ERP, CRM
+    here.lanes["salesforce"].concurrency = CRM.concurrency
+    fates.erp = lambda: fast.LeanTarget.called is erp
+    link = keys.link_item("customer", "stripe:acct_us:cus_acct_us0")
+    here.table.items[link] = {
+        "pk": link.pk, "sk": link.sk, "canonical": "salesforce:acme:1", "rev": 1, "at:netsuite:acme": "501",
+    }  # fmt: skip
+    figures = Figures(total, outage)
+    expected: dict[tuple[str, int], int] = {}
+    state = {"sent": 0}
+    hub, book, told, table = here.hub, erp.book, crm.book, here.table
+    assert isinstance(book, fast.LeanBook)
+    assert isinstance(told, fast.LeanBook)
+    assert isinstance(table, fast.LeanTable)
+
+    def arrives() -> None:
+        number = state["sent"]
+        lane, paid = divmod(number, 2)
+        kind, lane = (
+            ("payment", lane - BEHIND) if paid and lane >= BEHIND else ("invoice", lane if not paid else total + lane)
+        )
+        expected[kind, lane % fast.AMOUNTS] = expected.get((kind, lane % fast.AMOUNTS), 0) + 1
+        here.inbox.put(fast.envelope(kind, lane))
+        state["sent"] += 1
+        if state["sent"] < total:
+            hub.at(state["sent"] / PACE, arrives)
+
+    def watch() -> None:
+        done = len(book.refs)
+        if done and not figures.began:
+            figures.began, figures.backlog = hub.now, total
+        if done == total and not figures.drained:
+            figures.drained = hub.now
+        hub.at(hub.now + 1.0, watch)
+
+    def progress() -> None:
+        waits = ", ".join(f"{len(rows)} in {shard}" for shard, rows in table.waits.items())
+        tell(f"{hub.now / 3600:5.2f} h: {state['sent']} sent, {len(book.refs)} booked, {len(told.refs)} told, {waits}")
+        hub.at(hub.now + 600.0, progress)
+
+    def rests() -> bool:
+        if not figures.drained or table.open or len(told.refs) < total:
+            return False
+        return all(queue.quiet for queue in here.queues) and not here.probing
+
+    hub.at(0.0, arrives)
+    hub.at(1.0, watch)
+    hub.at(30.0, here.tick)
+    hub.at(600.0, progress)
+    came = hub.run(outage + PATIENCE, rests)
+    figures.rested = hub.now
+    figures.wrong += [] if came else [f"I14 not at rest {PATIENCE:.0f} s after the outage: {table.open} open"]
+    _judge(here, figures, expected)
+    return figures
+
+
+def _judge(here: World, figures: Figures, expected: dict[tuple[str, int], int]) -> None:
+    """What must hold: nothing lost or double, sums, order, limits in any window, no dead letter, drained in time."""
+    erp, crm, table = here.books["netsuite:acme"], here.books["salesforce:acme"], here.table
+    assert isinstance(erp, fast.LeanBook)
+    assert isinstance(crm, fast.LeanBook)
+    assert isinstance(table, fast.LeanTable)
+    wrong = figures.wrong
+    figures.most_at_once = {name: book.most_flying for name, book in here.books.items() if book.most_flying}
+    figures.most_in_window = budgets.most_in(sorted(erp.reached.times), ERP.rates[0].seconds)  # type: ignore[attr-defined]
+    figures.dead = sum(getattr(queue, "buried", 0) for queue in here.queues)
+    figures.crossings, figures.most_open, figures.lines = here.hub.crossings, table.most_open, table.lines
+    figures.resent = erp.resent
+    counted = {
+        kind: sum(count for (one, _), count in expected.items() if one == kind) for kind in ("invoice", "payment")
+    }
+    if dict(erp.kinds) != counted:
+        wrong.append(f"I1 the book has {dict(erp.kinds)}, received were {counted}")
+    for kind in counted:
+        wanted = sum(events.stripe(first, kind, False).total * n for (one, first), n in expected.items() if one == kind)
+        if erp.sums[kind, "USD"] != wanted:
+            wrong.append(f"I5 {kind}s add up to {erp.sums[kind, 'USD']}, received were {wanted}")
+    posted = table.final["netsuite:acme", "POSTED"]
+    if posted != figures.events or len(table.final) != 2:
+        wrong.append(f"I3 the ledger ended as {dict(table.final)}")
+    if len(crm.refs) != figures.events:
+        wrong.append(f"I1 the CRM was told of {len(crm.refs)}")
+    wrong += [f"I4 {erp.out_of_order} payments before their invoices"] if erp.out_of_order else []
+    wrong += [f"I5 sent with two contents: {erp.changed[:3]}"] if erp.changed else []
+    wrong += table.wrong[:5]
+    wrong += [f"{figures.dead} dead letters"] if figures.dead else []
+    for name, budget in (("netsuite:acme", ERP), ("salesforce:acme", CRM)):
+        if here.books[name].most_flying > budget.concurrency:
+            wrong.append(f"I12 {name}: {here.books[name].most_flying} calls at once")
+    if figures.most_in_window > ERP.rates[0].calls:
+        wrong.append(f"I12 {figures.most_in_window} calls in a window")
+    if not figures.drained or figures.took > figures.allowed:
+        wrong.append(f"drained in {figures.took:.0f} s, allowed {figures.allowed:.0f}")
