@@ -85,6 +85,8 @@ def test_every_netsuite_request_is_one_that_netsuite_publishes() -> None:
         assert request.headers["X-NetSuite-PropertyNameValidation"] == "Error"
         seen.add((kind, request.method))
     assert seen == {
+        ("quote", "PUT"),
+        ("journal_entry", "PUT"),
         ("customer", "PUT"),
         ("customer", "PATCH"),
         ("invoice", "PUT"),

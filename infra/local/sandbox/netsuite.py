@@ -24,6 +24,9 @@ from infra.local.sandbox.agenda import Agenda, Clock
 from infra.local.sandbox.books import Entry, rounded, to_minor
 from infra.local.sandbox.netsuite_auth import TOKEN_PATH, Tokens
 from infra.local.sandbox.netsuite_fields import APPLY_LINE, ITEM_LINE, RECORDS, kinds_of
+from infra.local.sandbox.netsuite_fields_orders import JOURNAL_LINE
+from infra.local.sandbox.netsuite_journal import shown_lines, understand
+from infra.local.sandbox.netsuite_masters import masters
 from infra.local.sandbox.system import System
 from infra.local.sandbox.wire import Condition, Json, Reply, Request, matches, parse_select
 
@@ -34,46 +37,29 @@ TITLES = {400: ("1", "Bad Request"), 401: ("2", "Unauthorized"), 404: ("5", "Not
 CONCURRENCY = 5  # calls at once of a sandbox account
 EXTERNAL_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 CUSTOM = re.compile(r"cust(body|entity|col|item|record|event)[a-z0-9_]*")
-TRANSACTIONS = {"invoice": "CustInvc", "creditMemo": "CustCred", "customerPayment": "CustPymt"}
-STATUSES = {"A": "Open", "B": "Paid In Full", "V": "Voided", "C": "Deposited"}
+TRANSACTIONS = {
+    "invoice": "CustInvc",
+    "creditMemo": "CustCred",
+    "customerPayment": "CustPymt",
+    "salesOrder": "SalesOrd",
+    "journalEntry": "Journal",
+}
+STATUSES = {
+    "A": "Open",
+    "B": "Paid In Full",
+    "V": "Voided",
+    "C": "Deposited",
+    "P": "Pending Fulfillment",
+    "G": "Approved for Posting",
+}
+#: What a state is called in a book.
+BOOKED = {"A": "open", "B": "paid", "C": "deposited", "V": "voided", "P": "pending", "G": "posted"}
 ENTRY_KINDS = {"customer": "customer", "invoice": "invoice", "creditMemo": "credit_note",
-               "customerPayment": "payment"}  # fmt: skip
+               "customerPayment": "payment", "salesOrder": "quote", "journalEntry": "journal_entry"}  # fmt: skip
 REFERENCES = {"subsidiary": "subsidiary", "currency": "currency", "terms": "term", "taxCode": "taxCode",
               "item": "item", "account": "account", "arAcct": "account", "entity": "customer",
               "customer": "customer", "createdFrom": "transaction", "doc": "transaction",
               "department": "department", "class": "class", "location": "location"}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Master:
-    """A row of master data; ``rate`` is the percentage of a tax code, as text."""
-
-    id: str
-    name: str
-    external_id: str = ""
-    rate: str = "0"
-
-
-def _masters() -> dict[str, list[Master]]:
-    return {
-        "subsidiary": [Master("1", "Acme Inc", "US01"), Master("2", "Acme GmbH", "DE01")],
-        "currency": [Master("1", "USD", "USD"), Master("2", "GBP", "GBP"), Master("3", "CAD", "CAD"),
-                     Master("4", "EUR", "EUR"), Master("5", "JPY", "JPY")],
-        "term": [Master("1", "Due on receipt", "NET0"), Master("2", "Net 30", "NET30"),
-                 Master("3", "Net 60", "NET60"), Master("4", "Net 15", "NET15")],
-        "item": [Master("101", "Pro plan", "sku-pro"), Master("102", "Seats", "sku-seat"),
-                 Master("103", "Set-up", "sku-setup"), Master("104", "Usage", "sku-usage"),
-                 Master("105", "Support", "sku-support"), Master("190", "Credit", "sku-credit"),
-                 Master("199", "Rounding", "sku-rounding")],
-        "taxCode": [Master("5", "Not Taxable", "TAX-EXEMPT", "0"), Master("7", "NY 8.875%", "TAX-US-NY", "8.875"),
-                    Master("8", "CA 7.25%", "TAX-US-CA", "7.25"), Master("21", "VAT-DE 19%", "TAX-DE-19", "19"),
-                    Master("22", "VAT-DE 7%", "TAX-DE-7", "7"),
-                    Master("23", "VAT-DE reverse charge", "TAX-DE-RC", "0")],
-        "account": [Master("111", "Undeposited Funds", "1110"), Master("119", "Accounts Receivable", "1200"),
-                    Master("400", "Revenue", "4000")],
-        "department": [Master("1", "Sales", "SALES")], "class": [Master("1", "Subscription", "SUBSCRIPTION")],
-        "location": [Master("1", "Head office", "HQ")],
-    }  # fmt: skip
 
 
 class Refused(Exception):
@@ -102,6 +88,7 @@ class Record:
     external_id: str = ""
     fields: Json = field(default_factory=dict)
     items: list[Json] = field(default_factory=list)
+    lines: list[Json] = field(default_factory=list)  # of a journal entry
     applies: dict[str, Decimal] = field(default_factory=dict)  # internal id of the invoice: amount
     total: Decimal = Decimal(0)
     tax: Decimal = Decimal(0)
@@ -126,7 +113,7 @@ class NetSuite(System):
         self.certificate_id, self.private_key = self.tokens.make_certificate()
         self.limit = CONCURRENCY
         self.closed: set[str] = set()
-        self.masters = _masters()
+        self.masters = masters()
         self.records: dict[str, Record] = {}
         self.dropped_fields: list[str] = []
         self.most_at_once = 0
@@ -266,16 +253,19 @@ class NetSuite(System):
         if record.type == "customer":
             return shown | {"dateCreated": record.created, "balance": self._balance(record)}
         code = self._status(record)
+        if record.type == "journalEntry":
+            lines = self._sublist(url + "/line", shown_lines(record.lines), expand)
+            return shown | {"createdDate": record.created, "line": lines}
         shown |= {
             "createdDate": record.created, "total": self._shown_total(record),
             "status": {"id": code, "refName": self._status_name(record, code)},
         }  # fmt: skip
-        if record.type in {"invoice", "creditMemo"}:
+        if record.type in {"invoice", "creditMemo", "salesOrder"}:
             shown |= {"subtotal": record.total - record.tax, "taxTotal": record.tax}
             shown["item"] = self._sublist(url + "/item", record.items, expand)
         if record.type == "invoice":
             shown["amountRemaining"] = self.remaining(record)
-        else:
+        elif record.type != "salesOrder":
             applied = sum(record.applies.values(), Decimal(0))
             shown |= {"applied": applied, "unapplied": record.total - applied}
             shown["apply"] = self._sublist(url + "/apply", self._apply_lines(record), expand)
@@ -312,6 +302,8 @@ class NetSuite(System):
             return "V"
         if record.type == "invoice":
             return "A" if self.remaining(record) > 0 else "B"
+        if record.type in {"salesOrder", "journalEntry"}:
+            return "P" if record.type == "salesOrder" else "G"
         if record.type == "creditMemo":
             return "A" if sum(record.applies.values(), Decimal(0)) < record.total else "B"
         return "C"
@@ -408,9 +400,9 @@ class NetSuite(System):
                 raise Refused(f"Error while accessing a resource. Unknown field: {name}.", "INVALID_CONTENT", place)
             else:
                 self.dropped_fields.append(place)
-        for sublist, table in (("item", ITEM_LINE), ("apply", APPLY_LINE)):
+        for sublist, table in (("item", ITEM_LINE), ("apply", APPLY_LINE), ("line", JOURNAL_LINE)):
             rows = kept.get(sublist)
-            if isinstance(rows, dict) and kinds[sublist] == "other":
+            if isinstance(rows, dict) and kinds.get(sublist) == "other":
                 inner = kinds_of(table)
                 kept[sublist] = [
                     self._checked(row, inner, strict, f"{path}{sublist}.items[{n}].")
@@ -421,8 +413,8 @@ class NetSuite(System):
     def _store(self, record: Record, body: Json, replaced: set[str]) -> Record:
         """Understand everything first, on a copy; then the record is the copy."""
         draft = Record(record.type, record.id, record.external_id, dict(record.fields),
-                       [dict(row) for row in record.items], dict(record.applies), created=record.created,
-                       voided=record.voided)  # fmt: skip
+                       [dict(row) for row in record.items], [dict(row) for row in record.lines],
+                       dict(record.applies), created=record.created, voided=record.voided)  # fmt: skip
         external_id = str(body.get("externalId", record.external_id))
         if external_id and not EXTERNAL_ID.fullmatch(external_id):
             text = f"Invalid external ID {external_id}. Use letters, digits, underscores and hyphens."
@@ -432,7 +424,17 @@ class NetSuite(System):
         for name, value in body.items():
             if kinds.get(name) == "reference":
                 draft.fields[name] = self._reference(name, value, name)
-            elif name not in {"id", "links", "externalId", "item", "apply", "status", "total", "amountRemaining"}:
+            elif name not in {
+                "id",
+                "links",
+                "externalId",
+                "item",
+                "apply",
+                "line",
+                "status",
+                "total",
+                "amountRemaining",
+            }:
                 draft.fields[name] = value
         if record.id:
             self._open_period(record)
@@ -446,7 +448,14 @@ class NetSuite(System):
         return draft
 
     def _number(self, draft: Record) -> None:
-        prefix = {"customer": "CUST", "invoice": "INV", "creditMemo": "CM", "customerPayment": "PYMT"}[draft.type]
+        prefix = {
+            "customer": "CUST",
+            "invoice": "INV",
+            "creditMemo": "CM",
+            "customerPayment": "PYMT",
+            "salesOrder": "SO",
+            "journalEntry": "JE",
+        }[draft.type]
         self._numbers[prefix] = self._numbers.get(prefix, 0) + 1
         name = "entityId" if draft.type == "customer" else "tranId"
         draft.fields.setdefault(name, f"{prefix}{self._numbers[prefix]:05d}")
@@ -459,6 +468,9 @@ class NetSuite(System):
             self._complete_customer(draft)
             return
         draft.fields.setdefault("tranDate", self.now().date().isoformat())
+        if draft.type == "journalEntry":
+            self._complete_journal(draft, body)
+            return
         party = "customer" if draft.type == "customerPayment" else "entity"
         customer = self.records.get(draft.ref(party))
         if customer is None:
@@ -493,6 +505,19 @@ class NetSuite(System):
             for r in self.records.values()
         ):
             raise Refused("Error while accessing a resource. This entity already exists.")
+
+    def _complete_journal(self, draft: Record, body: Json) -> None:
+        """Lines as a whole (no REST write merges a journal's); debits must equal credits."""
+        for name in ("subsidiary", "currency"):
+            if not draft.ref(name):
+                raise _missing(name.capitalize(), name)
+        self._open_period(draft)
+        if "line" in body:
+            draft.lines, draft.total, wrong = understand(body["line"], self._reference)
+            if wrong:
+                raise Refused(wrong, "USER_ERROR", "line")
+        if not draft.lines:
+            raise _missing("Lines", "line")
 
     def _belongs(self, draft: Record, customer: Record) -> None:
         """Subsidiary and currency must be the customer's; both default to the customer's own."""
@@ -722,7 +747,7 @@ class NetSuite(System):
         if record.type == "customer":
             status = "inactive" if record.fields.get("isInactive") else "active"
             return Entry(self.name, self.account, record.external_id, "customer", record.id, "", 0, entity, status)
-        status = {"A": "open", "B": "paid", "C": "deposited", "V": "voided"}[self._status(record)]
+        status = BOOKED[self._status(record)]
         if record.type == "creditMemo" and status == "paid":
             status = "applied"
         parent = next((self.records[doc].external_id for doc in record.applies if doc in self.records), "")

@@ -6,6 +6,8 @@ accepted everywhere; a real account has its own.
 
 from __future__ import annotations
 
+from infra.local.sandbox.netsuite_fields_orders import JOURNAL, SALES_ORDER
+
 CUSTOMER: dict[str, str] = {
     "other": (
         "links alcoholRecipientType billingTransactionType creditHoldOverride emailPreference "
@@ -189,6 +191,8 @@ APPLY_LINE: dict[str, str] = {
 }
 
 RECORDS: dict[str, dict[str, str]] = {
+    "salesOrder": SALES_ORDER,
+    "journalEntry": JOURNAL,
     "customer": CUSTOMER,
     "invoice": INVOICE,
     "creditMemo": CREDIT_MEMO,

@@ -6,6 +6,7 @@ is made, with whatever it hangs on already there. The suite finds it by the regi
 
 from __future__ import annotations
 
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ from infra.accept import examples, outcome
 from tests.integration.systems.conftest import Bench
 from tieout import systems
 from tieout.contract import Echo, Target, Wire, Work
+from tieout.core import documents
+from tieout.core.documents import Document
 from tieout.core.exchange import Request
 
 #: Gross totals in minor units at the edges of what is booked: the least, a carry, a float's trap, a very large one.
@@ -84,6 +87,13 @@ class Rig(ABC):
             (one.kind, one.external_ref, one.total_minor, one.currency, one.status)
             for one in self.bench.sandboxes.book(self.name, self.account)
         )
+
+
+def example_document(mapping: str) -> Document:
+    """The document of a mapping's usual example."""
+    said = next(one.read() for one in examples() if one.mapping == mapping and one.path.stem == "usual")
+    document = dict(said["document"])
+    return documents.load(document.pop("kind"), json.dumps(document).encode())
 
 
 class ExampleRig(Rig):

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from infra.local.sandbox import Fault, Sandboxes
 from infra.local.sandbox.netsuite_fields import APPLY_LINE, ITEM_LINE, RECORDS, kinds_of
+from infra.local.sandbox.netsuite_fields_orders import JOURNAL_LINE
 from tests.unit.sandbox.conftest import TOKEN, StillClock, assertion, b64, token_form
 
 CONTRACTS = Path(os.environ.get("CONTRACTS_DIR", Path(__file__).parents[4] / "shared" / "contracts"))
@@ -424,7 +425,7 @@ def test_the_accepted_fields_are_those_of_the_contract() -> None:
     if not API.exists():
         pytest.skip(f"no contract files at {CONTRACTS}; set CONTRACTS_DIR")
     schemas = json.loads(API.read_text())["components"]["schemas"]
-    tables = {**RECORDS, "itemElement": ITEM_LINE, "applyElement": APPLY_LINE}
+    tables = {**RECORDS, "itemElement": ITEM_LINE, "applyElement": APPLY_LINE, "journalLineElement": JOURNAL_LINE}
     for name, table in tables.items():
         assert set(kinds_of(table)) == set(schemas[name]["properties"]), name
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
-from tieout.core.documents import Customer, Payment
+from tieout.core.documents import Customer, JournalLine, Payment
 from tieout.core.money import Money
 from tieout.core.rules.registry import rule
 
@@ -51,6 +52,12 @@ def netsuite_addresses(customer: Customer) -> list[dict[str, Any]] | None:
             "addressBookAddress": {**known, "country": {"id": address.country}},
         }
     ]
+
+
+@rule
+def on_side(line: JournalLine, side: str) -> Decimal | None:
+    """The amount of a journal line on one side; absent on the other."""
+    return line.amount.decimal if line.side == side else None
 
 
 @rule

@@ -9,13 +9,11 @@ back by a credit memo over its whole amount, applied to it, under a reference of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Final
 
 from tieout.contract import Action, Budget, Echo, Finds, Found, Quiet, Reference, Wire, Work
 from tieout.core.classify import Answer, Row
-from tieout.core.exchange import JSON, Request, difference, judge, member, read_answer
-from tieout.core.money import Money
+from tieout.core.exchange import JSON, Request, difference, judge, member, minor, read_answer
 from tieout.core.parse import write_json
 from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain, Verdict
 
@@ -29,6 +27,8 @@ TYPES: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ("invoice", "void"): ("creditMemo", "item,apply"),
     ("credit_note", "create"): ("creditMemo", "item,apply"),
     ("payment", "create"): ("customerPayment", "apply"),
+    ("quote", "create"): ("salesOrder", "item"),
+    ("journal_entry", "create"): ("journalEntry", "line"),
 }
 #: Without it NetSuite may drop a field that it does not know, with a warning in a header.
 HEADERS: Final = {"Content-Type": JSON, "Accept": JSON, "X-NetSuite-PropertyNameValidation": "Error"}
@@ -56,6 +56,8 @@ class NetSuite:
         ("invoice", "void"): Action("netsuite.invoice_void", dated=True),
         ("credit_note", "create"): Action("netsuite.credit_note"),
         ("payment", "create"): Action("netsuite.payment"),
+        ("quote", "create"): Action("netsuite.sales_order"),
+        ("journal_entry", "create"): Action("netsuite.journal_entry"),
     }
     verdicts: Sequence[Row] = (
         Row(400, TryAgain, "target_busy", says="concurrency_limit_exceeded", retry_after=True),
@@ -91,7 +93,7 @@ class NetSuite:
         judge(self.verdicts, answer, error_text(answer))
         record = _record_type(work)
         try:
-            shown = read_answer(answer) or self._read(wire, f"{RECORDS}/{record}/{_located(answer, work.ref)}")
+            shown = read_answer(answer) or self._read(wire, _address(record, _located(answer, work.ref)))
         except Verdict as lost:
             # The write was taken; only the look at it failed. That is no licence to write it again.
             raise Uncertain("target_unclear", f"read-back: {lost}", status=answer.status) from lost
@@ -111,7 +113,7 @@ class NetSuite:
     def find(self, wire: Wire, work: Work) -> Found:
         """Look by external id. What changes in place must show the fields that were sent."""
         request = Request.load(work.payload)
-        shown = self._read(wire, f"{RECORDS}/{_record_type(work)}/eid:{work.ref}")
+        shown = self._read(wire, _address(_record_type(work), f"eid:{work.ref}"))
         if shown is None:
             return Found("absent")
         echo = _echo(shown, work, request)
@@ -178,6 +180,11 @@ def _record_type(work: Work) -> str:
     return TYPES[work.kind, work.action][0]
 
 
+def _address(record: str, ident: str) -> str:
+    """Where a record is read: with its lines, where only they tell its total."""
+    return f"{RECORDS}/{record}/{ident}" + ("?expandSubResources=true" if record == "journalEntry" else "")
+
+
 def _located(answer: Answer, ref: str) -> str:
     """The new record's id out of ``Location``; its external id where there is none."""
     ident = answer.headers.get("location", "").split("?")[0].rstrip("/").rpartition("/")[2]
@@ -207,15 +214,17 @@ def _currency(shown: Any, sent: Any, work: Work) -> str | None:
 
 
 def _total(shown: Any, work: Work) -> int | None:
-    """The record's total in minor units; ``None`` where it shows none, or one our currency cannot spell."""
+    """The record's total in minor units; ``None`` where it shows none, or one our currency cannot spell.
+
+    A journal entry has no total: the sum of its debits stands for it, as it does in ours.
+    """
+    if work.kind == "journal_entry":
+        lines = member(shown, "line", "items")
+        debits = [member(line, "debit") for line in lines] if isinstance(lines, list) else []
+        found = [minor(one, work.currency) for one in debits if one is not None]
+        return sum(one for one in found if one is not None) if found and None not in found else None
     amount = member(shown, "total")
-    amount = member(shown, "payment") if amount is None else amount
-    if work.currency is None or isinstance(amount, bool) or not isinstance(amount, int | Decimal):
-        return None
-    try:
-        return Money.from_decimal(Decimal(amount), work.currency).minor
-    except NeedsHuman:
-        return None
+    return minor(member(shown, "payment") if amount is None else amount, work.currency)
 
 
 def _shows(shown: Any, request: Request) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.integration.systems.conftest import buyer, document_of
-from tests.integration.systems.law import Rig
+from tests.integration.systems.law import Rig, example_document
 from tieout.contract import Work
 from tieout.core import documents
 from tieout.core.documents import Document
@@ -33,6 +33,8 @@ class Case(Rig):
         """The captured document of that kind."""
         if kind == "customer":
             return buyer()
+        if kind in ("quote", "journal_entry"):
+            return example_document(f"netsuite.{'sales_order' if kind == 'quote' else kind}")
         if kind == "credit_note":
             return in_dollars(document_of("stripe/credit_note.created", "stripe.credit_note"))
         event = {"invoice": "invoice.finalized", "payment": "invoice.paid"}[kind]
@@ -41,15 +43,20 @@ class Case(Rig):
     def scope(self, kind: str, action: str) -> dict[str, Any]:
         """The customer, and the invoice that a payment, a credit note or a void hangs on, posted here first."""
         customer = self.bench.work(self.target, "upsert", buyer(), {})
+        if kind == "journal_entry":
+            return {}
         if kind == "customer":
             if action == "undo":
                 self.post(customer)
             return {}
         facts = {"canonical": buyer().canonical_id, "ref": customer.ref, "remote": self.post(customer).remote}
-        if (kind, action) == ("invoice", "create"):
+        if (kind, action) in (("invoice", "create"), ("quote", "create")):
             return {"customer": facts}
         invoice = self.bench.work(self.target, "create", self.document("invoice"), {"customer": facts})
-        return {"customer": facts, "parent": {"ref": invoice.ref, "remote": self.post(invoice).remote}}
+        return {
+            "customer": facts,
+            "parent": {"ref": invoice.ref, "remote": self.post(invoice).remote, "applied": False},
+        }
 
     def work(self, kind: str, action: str, mark: str = "") -> Work:
         """A posting of that action; see :class:`Rig`."""
