@@ -1,11 +1,11 @@
-"""probe: schedule → in doubt, held, due, told in vain: look, release; dead letters → booked; accounts checked."""
+"""probe: schedule → in doubt, held, due, told in vain: look, release, keep; dead letters → booked; accounts checked."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tieout.aws import wiring
-from tieout.work import checkup, credentials, poll, probe, windows
+from tieout.work import checkup, credentials, poll, probe, subscriptions, windows
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -20,4 +20,5 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     wiring.count("credentials", watched)
     wiring.count("poll", poll.poll(ports, here.tables()))
     wiring.count("checkup", checkup.run(ports, credentials.accounts(here.tables())))
+    wiring.count("subscriptions", subscriptions.run(ports, here.tables()))
     return dict(done)

@@ -120,6 +120,17 @@ class Source(Protocol):
         """The events in ``body`` (one or many). Raises ``NeedsHuman('bad_json' | 'wrong_shape')``."""
 
 
+@runtime_checkable
+class Greets(Protocol):
+    """A source whose sender shakes hands before it sends, and gives us up for good on the wrong refusal."""
+
+    #: The status of every refusal: one after which this sender comes again.
+    refusal: int
+
+    def greet(self, delivery: Delivery) -> Response | None:
+        """The answer to a handshake; ``None`` where ``delivery`` is none. An account without secrets greets nobody."""
+
+
 # --- targets -----------------------------------------------------------------------------------------------------
 class Finds(StrEnum):
     """A target's class: what it lets us do about a write whose outcome is unknown (DESIGN 4)."""
@@ -329,6 +340,17 @@ class Lister(Asked, Protocol):
 
     def listed(self, wire: Wire, span: Span, page: str) -> Page:
         """One page of the events of a span; ``page`` is empty for the first. Raises a verdict."""
+
+
+@runtime_checkable
+class Keeps(Protocol):
+    """A reader whose source forgets whom it tells, unless somebody says so again in time."""
+
+    def keep(self, wire: Wire, secret: str, now: datetime) -> Mapping[str, int]:
+        """Make or renew what must not run out; what was done, counted. ``secret`` is what the source shows us later.
+
+        Safe to do again at any time. Raises a verdict.
+        """
 
 
 class Target(Protocol):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import jsonschema
 import pytest
 
-from tests.contract.test_requests import CONTRACTS, closed, load, request_of, requests
+from tests.contract.test_requests import CONTRACTS, EVENTS, closed, load, request_of, requests
 from tieout import systems
+from tieout.contract import Keeps
 from tieout.core.classify import Answer
 from tieout.core.exchange import Request
+from tieout.mappings import HOME
 from tieout.systems.businesscentral.target import error_text
 
 pytestmark = pytest.mark.skipif(
@@ -109,3 +112,58 @@ def test_an_error_of_microsofts_shape_is_read() -> None:
     jsonschema.Draft202012Validator(schema).validate(body)
     answer = Answer(400, {}, json.dumps(body).encode())
     assert error_text(answer) == "Application_DialogException Customer is blocked."
+
+
+# --- as a source -------------------------------------------------------------------------------------------------
+def test_the_captured_event_is_one_that_microsoft_sends() -> None:
+    schema = load("business-central/openapi.v2.0.derived.json")["components"]["schemas"]["webhookNotification"]
+    event = json.loads((EVENTS / "businesscentral" / "customers.created.json").read_bytes())
+    jsonschema.Draft202012Validator(schema).validate(event)
+    del event["value"][0]["resource"]
+    assert list(jsonschema.Draft202012Validator(schema).iter_errors(event)), "a hole in it must be seen"
+
+
+def test_the_card_that_the_mapping_reads_is_one_that_microsoft_shows() -> None:
+    schemas = load("business-central/openapi.v2.0.derived.json")["components"]["schemas"]
+    card = json.loads((HOME / "businesscentral.card/examples/usual.json").read_text("utf-8"))["object"]
+    validator = jsonschema.Draft202012Validator({**schemas["customer"], "patternProperties": {"^@odata": {}}})
+    assert [error.message for error in validator.iter_errors(card)] == []
+    assert list(validator.iter_errors({**card, "name": "x"})), "an unknown field must be seen"
+
+
+def test_a_subscription_is_made_and_renewed_as_microsoft_takes_it() -> None:
+    asked: list[Request] = []
+
+    class Wire:
+        account = "acme"
+
+        def __init__(self) -> None:
+            company = "b18aed47-c385-49d2-b954-dbdf8ad71780"
+            self.settings = {"company_id": company, "notification_url": "https://x.example/h"}
+            self.rows: list[dict[str, Any]] = []
+
+        def call(self, method: str, path: str, *, headers: Any = None, body: bytes | None = None) -> Answer:
+            asked.append(Request(method, path, body or b"", headers or {}))
+            return Answer(200, {}, json.dumps({"value": self.rows} if method == "GET" else {"ok": True}).encode())
+
+    wire, now = Wire(), datetime(2026, 11, 20, tzinfo=UTC)
+    reader = systems.reader("businesscentral")
+    assert isinstance(reader, Keeps)
+    reader.keep(wire, "word", now)  # type: ignore[arg-type]
+    made = json.loads(asked[-1].body)
+    wire.rows = [{**made, "subscriptionId": "c670", "expirationDateTime": "2026-11-21T00:00:00Z"}]
+    reader.keep(wire, "word", now)  # type: ignore[arg-type]
+    spec = load("business-central/openapi.v2.0.derived.json")
+    written = [one for one in asked if one.method != "GET"]
+    assert [(one.method, one.path) for one in written] == [
+        ("POST", "/subscriptions"),
+        ("PATCH", "/subscriptions('c670')"),
+    ]
+    for one in written:
+        template = re.sub(r"\([^)]*\)", "({id})", one.path)
+        operation = spec["paths"][template][one.method.lower()]
+        assert {p["name"] for p in operation["parameters"] if p["in"] == "header"} <= set(one.headers)
+        reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+        schema = {"$ref": reference, "components": {"schemas": strict(closed(spec["components"]["schemas"]))}}
+        assert list(jsonschema.Draft202012Validator(schema).iter_errors(json.loads(one.body))) == []
+    assert list(jsonschema.Draft202012Validator(schema).iter_errors({**made, "clientSecret": "x"}))

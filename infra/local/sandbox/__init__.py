@@ -11,7 +11,7 @@ fail. Where to look::
     xero.py               contacts, documents, where filters                   (token in rotating.py)
     quickbooks.py         entities, sync tokens, queries                       (token in rotating.py)
     sap.py                sessions and CSRF tokens, partners, orders, journal entries over SOAP
-    businesscentral.py    drafts and their posting, payment journals, entity tags
+    businesscentral.py    drafts and their posting, payment journals, entity tags (subscriptions in _hooks.py)
     tryton.py             REST: drafts that are posted, numbers that follow dates
     hubspot.py            objects and their history, upserts, a search that lags, signed batches of events
     zuora.py              token, object queries that may lag, callouts

@@ -3,7 +3,7 @@
 On the wire it is Business Central: a client-credentials token, ``$filter`` by one equality, ``$expand``, entity tags
 that PATCH and DELETE must show, drafts that a bound action posts (204, and the number changes while the id stays), a
 posting range, payment journals whose lines are gone once posted and leave general ledger entries, its own tax by the
-line's tax code, error bodies with its codes.
+line's tax code, error bodies with its codes, webhook subscriptions (``businesscentral_hooks``).
 
 Simplifications: one tax rate a code, rounded by line; the ledger currency alone in payments; two entries a payment; no
 dimensions; an id given on create is refused as read-only, as its page of sales invoices declares.
@@ -21,13 +21,15 @@ from urllib.parse import unquote
 
 from infra.local.sandbox.agenda import Agenda, Clock
 from infra.local.sandbox.books import Entry, rounded, to_minor
-from infra.local.sandbox.system import Ground, System
+from infra.local.sandbox.businesscentral_hooks import Subscriptions
+from infra.local.sandbox.system import Deliver, Ground, System
 from infra.local.sandbox.wire import Json, Reply, Request
 
 TOKEN_PATH = "/oauth2/v2.0/token"
 TOKEN_LIFE = 3599
 SCOPE = "https://api.businesscentral.dynamics.com/.default"
 COMPANY = re.compile(r"/companies\(([^)]*)\)(/.*)")
+SUBSCRIPTION = re.compile(r"/subscriptions(?:\('([^']*)'\))?")
 ENTITY = re.compile(r"/(\w+)(?:\(([^)]*)\))?(/Microsoft\.NAV\.\w+)?")
 FILTER = re.compile(r"(\w+) eq '((?:[^']|'')*)'")
 #: Percent by tax code, and general ledger accounts by id.
@@ -68,8 +70,10 @@ class BusinessCentral(System):
 
     name = "businesscentral"
 
-    def __init__(self, account: str, clock: Clock, agenda: Agenda, seed: int) -> None:
+    def __init__(self, account: str, clock: Clock, agenda: Agenda, seed: int, send: Deliver) -> None:
         super().__init__(account, clock, agenda, seed)
+        self.subscriptions = Subscriptions(clock, agenda, self.ids, send)
+        self.client_state = self.ids.code("client state", 40)
         self.client_id = self.ids.code("client id", 32)
         self.client_secret = self.ids.code("client secret", 40)
         self.company_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"businesscentral/{seed}/{account}"))
@@ -83,6 +87,7 @@ class BusinessCentral(System):
         """What the product's secret store holds for this company."""
         return {
             "base_url": self.base_url, "client_id": self.client_id, "client_secret": self.client_secret,
+            "client_states": [self.client_state],
             "settings": {"company_id": self.company_id, "currency": self.currency},
         }  # fmt: skip
 
@@ -124,6 +129,8 @@ class BusinessCentral(System):
         """Route one authorised call."""
         if request.path == TOKEN_PATH:
             return self._token(request)
+        if asked := SUBSCRIPTION.fullmatch(unquote(request.path)):
+            return self._subscription(request, asked[1])
         company = COMPANY.fullmatch(unquote(request.path))
         parts = ENTITY.fullmatch(company[2]) if company else None
         if company is None or parts is None or (parts[1] not in self.rows and parts[1] != "journals"):
@@ -143,6 +150,26 @@ class BusinessCentral(System):
         token = self.ids.next("eyJ0eXAiOi.", 64)
         self._tokens[token] = self.now() + timedelta(seconds=TOKEN_LIFE)
         return Reply.json(200, {"token_type": "Bearer", "expires_in": TOKEN_LIFE, "access_token": token})
+
+    def _subscription(self, request: Request, ident: str | None) -> Reply:
+        rows = self.subscriptions.rows
+        if request.method == "GET" and ident is None:
+            return Reply.json(200, {"value": [self.subscriptions.shown(row) for row in self.subscriptions.live()]})
+        if ident is not None and ident not in rows:
+            return Refused(404, "Internal_RecordNotFound", f"Subscription {ident} does not exist.").reply()
+        if (request.method, ident is None) not in (("POST", True), ("PATCH", False)):
+            return Refused(400, "BadRequest_MethodNotAllowed", f"'{request.method}' requests are not allowed").reply()
+        if ident is not None and request.headers.get("if-match") not in ("*", f'W/"{rows[ident]["rev"]}"'):
+            return Refused(409, "Request_EntityChanged", "Another user has already changed the record.").reply()
+        made = self.subscriptions.put(_body(request), ident)
+        if made is None:
+            return Refused(400, "BadRequest", "The notification URL did not return the validation token.").reply()
+        return Reply.json(201 if ident is None else 200, made)
+
+    def open_card(self, **fields: Any) -> Json:
+        """A customer that a person opens, with whatever the card shows."""
+        with self.lock:
+            return self._create("customers", {"number": f"C{10000 + len(self.rows['customers'])}", **fields})
 
     def _do(self, request: Request, entities: str, ident: str | None, action: str) -> Reply:
         if action:
@@ -212,6 +239,7 @@ class BusinessCentral(System):
                 raise Refused(400, "BadRequest_MethodNotAllowed", f"'POST' requests for '{entities}' are not allowed")
         row |= {"id": self._id(), "rev": 1, "lastModifiedDateTime": self._stamp()}
         self.rows[entities][row["id"]] = row
+        self.subscriptions.tell(self.company_id, entities, row["id"], "created", self._stamp())
         return row
 
     def _customer(self, sent: Json) -> Json:
@@ -405,4 +433,4 @@ def _body(request: Request) -> Any:
 
 def stand(ground: Ground) -> BusinessCentral:
     """The sandbox of this system, found by the server."""
-    return BusinessCentral("acme", ground.clock, ground.agenda, ground.seed)
+    return BusinessCentral("acme", ground.clock, ground.agenda, ground.seed, ground.send)

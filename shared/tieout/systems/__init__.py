@@ -25,7 +25,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "netsuite": ("target",),
     "legacy": ("target",),
     "xero": ("target",),
-    "businesscentral": ("target",),
+    "businesscentral": ("source", "reader", "target"),
     "quickbooks": ("target",),
     "zendesk": ("source", "target"),
     "odoo": ("target",),

@@ -236,11 +236,16 @@ def _drop(body: Any, path: list[str]) -> None:
         body.pop(path[-1], None)
 
 
-def _decide(arrival: Arrival, read: Read, taken: Taken, batch: Batch, looks: int) -> None:
-    ports, source = batch.ports, systems.source(arrival.source)
+def _ours(arrival: Arrival, read: Read, taken: Taken) -> None:
+    """An object that we made ourselves links ids and makes no posting."""
     if read.ours:
         taken.writes = _echo_links(arrival, read)
         raise Ignore("echo", object=read.object_id)
+
+
+def _decide(arrival: Arrival, read: Read, taken: Taken, batch: Batch, looks: int) -> None:
+    ports, source = batch.ports, systems.source(arrival.source)
+    _ours(arrival, read, taken)
     flow = flows.match(arrival.source, read.type)
     if flow is None:
         raise Ignore("unknown_type", source=source.name, type=read.type[:80])
@@ -250,6 +255,7 @@ def _decide(arrival: Arrival, read: Read, taken: Taken, batch: Batch, looks: int
         if whole is None:
             return
         read = whole
+        _ours(arrival, read, taken)  # a thin event does not show whose its object is
     taken.drift = _drift(source.name, flow, read)
     doc = render.document(flow.reads, read, arrival.source, arrival.account, render.tables_now(ports))
     documents.prove_totals(doc)

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from tieout import systems
-from tieout.contract import Delivery, Response, Source
+from tieout.contract import Delivery, Greets, Response, Source
 from tieout.core import keys
 from tieout.core.problems import PROBLEMS
 from tieout.core.verdicts import NeedsHuman
@@ -51,19 +51,24 @@ class Doors(Protocol):
 
 def receive(delivery: Delivery, doors: Doors) -> Response:
     """Check account, size, type and signature; put the event on the inbox; answer as its source declares."""
+    if delivery.source not in systems.SOURCES:
+        return refusal(NeedsHuman("unknown_account", source=delivery.source, account=delivery.account))
+    source = systems.source(delivery.source)
+    greets = source if isinstance(source, Greets) else None
     try:
-        if delivery.source not in systems.SOURCES:
-            raise NeedsHuman("unknown_account", source=delivery.source, account=delivery.account)
-        source = systems.source(delivery.source)
-        _check(delivery, source)
+        greeting = greets.greet(delivery) if greets else None
+        if greeting is None:
+            _check(delivery, source)
         secret = doors.secret(delivery.source, delivery.account)
         secrets = (secret or {}).get(source.secrets_field) or []
         if not secrets:
             raise NeedsHuman("unknown_account", source=delivery.source, account=delivery.account)
+        if greeting is not None:
+            return greeting
         _verify(delivery, source, secrets)
         doors.enqueue(envelope(delivery, doors.keep))
     except NeedsHuman as verdict:
-        return refusal(verdict)
+        return refusal(verdict, greets.refusal if greets else None)
     except Unavailable as unavailable:
         return refusal(NeedsHuman(str(unavailable)))
     return source.success
@@ -109,10 +114,13 @@ def _stamp(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
 
 
-def refusal(verdict: NeedsHuman) -> Response:
-    """A problem+json answer (RFC 9457) that says what to do, and nothing about what is inside."""
+def refusal(verdict: NeedsHuman, declared: int | None = None) -> Response:
+    """A problem+json answer (RFC 9457) that says what to do, and nothing about what is inside.
+
+    ``declared`` is the status by which the source wants to be refused, whatever the reason.
+    """
     entry = PROBLEMS[verdict.code]
-    status = STATUS[verdict.code]
+    status = declared or STATUS[verdict.code]
     body = {
         "type": f"urn:tieout:problem:{verdict.code}",
         "title": entry.say(verdict.facts),

@@ -35,7 +35,12 @@ class FakeWire:
     answer: Callable[[str, str], Answer]
     account: str = "acme"
     settings: Mapping[str, str] = field(
-        default_factory=lambda: {"company_id": "c1", "company": "1", "currency": "USD", "simulate": "no"}
+        default_factory=lambda: {
+            "company_id": "b18aed47-c385-49d2-b954-dbdf8ad71780",
+            "company": "1",
+            "currency": "USD",
+            "simulate": "no",
+        }
     )
     asked: list[tuple[str, str]] = field(default_factory=list)
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 from tieout.core.rules.registry import REGISTRY
 
 MODULES: Final = (
-    "amounts", "avalara", "chargebee", "days", "hubspot", "names", "netsuite", "quickbooks", "salesforce", "sap",
-    "stripe", "tryton", "zendesk", "zuora",
+    "amounts", "avalara", "businesscentral", "chargebee", "days", "hubspot", "names", "netsuite", "quickbooks",
+    "salesforce", "sap", "stripe", "tryton", "zendesk", "zuora",
 )  # fmt: skip
 """The modules of this room that hold rules; one line each."""
 

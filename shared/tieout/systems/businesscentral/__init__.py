@@ -1,1 +1,1 @@
-"""Dynamics 365 Business Central: takes customers, invoices, credit memos and payments of one company."""
+"""Dynamics 365 Business Central: takes customers, invoices, credit memos and payments, and tells of new cards."""
