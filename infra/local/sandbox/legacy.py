@@ -1,9 +1,10 @@
-"""The legacy ERP: it takes batches of records as CSV on a file drop and answers with a file, minutes later.
+"""The legacy ERP: it takes batches of records on a file drop and answers with a file, minutes later.
 
-It reads ``legacy/{account}/out/*.csv``, checks header, count, control total and hash, waits (``delay`` seconds of
-world time), books what it can and writes ``legacy/{account}/in/{batch}.ack.csv``: one ``A`` or ``R`` line for each
-record. A file that does not hold together is refused whole: one ``R`` line with line number 0 and nothing booked.
-It never books an external reference twice: the second one is a reject ``DUPLICATE`` that names the document.
+It reads ``legacy/{account}/out/*.csv`` and ``*.txt`` (the same in columns of fixed width: ``legacy_columns.py``),
+checks header, count, control total and hash, waits (``delay`` seconds of world time), books what it can and writes
+``legacy/{account}/in/{batch}.ack.csv`` (or ``.txt``): one ``A`` or ``R`` line for each record. A file that does not
+hold together is refused whole: one ``R`` line with line number 0 and nothing booked. It never books an external
+reference twice: the second one is a reject ``DUPLICATE`` that names the document.
 
 Reject codes: ``DUPLICATE``, ``UNKNOWN_CUSTOMER``, ``UNKNOWN_PARENT``, ``PERIOD_CLOSED``, ``BAD_AMOUNT``, ``BAD_DATE``,
 ``BAD_CURRENCY``, ``BAD_KIND``, ``BAD_ACTION``, ``BAD_RECORD``; for the whole file ``BAD_FILE`` and
@@ -24,6 +25,7 @@ from typing import Protocol
 from infra.local.sandbox.agenda import Agenda, Clock
 from infra.local.sandbox.books import Entry
 from infra.local.sandbox.faults import Fault, Faults
+from infra.local.sandbox.legacy_columns import spell, take_apart
 from infra.local.sandbox.wire import Json
 
 DELAY = 120
@@ -141,7 +143,7 @@ class Legacy:
     def waiting(self) -> bool:
         """Whether a file lies in the drop that was not looked at yet."""
         keys = self.drop.list(f"legacy/{self.account}/out/") if self.drop else ()
-        return any(key.endswith(".csv") and key not in self._seen for key in keys)
+        return any(key.endswith(tuple(SPELLINGS)) and key not in self._seen for key in keys)
 
     def look(self) -> None:
         """Pick up new files; each is processed after the delay."""
@@ -150,7 +152,7 @@ class Legacy:
         prefix = f"legacy/{self.account}/out/"
         for key in sorted(self.drop.list(prefix)):
             with self._lock:
-                if key in self._seen or not key.endswith(".csv"):
+                if key in self._seen or not key.endswith(tuple(SPELLINGS)):
                     continue
                 self._seen.add(key)
             self._pick_up(key)
@@ -167,10 +169,10 @@ class Legacy:
     def _process(self, key: str, fault: Fault | None) -> None:
         if self.drop is None:
             return
-        stem = key.rpartition("/")[2].removesuffix(".csv")
+        stem, ending = key.rpartition("/")[2][:-4], key[-4:]
         with self._lock:
             try:
-                batch = self.read(self.drop.get(key), stem)
+                batch = self.read(self.drop.get(key), stem, ending)
                 verdicts = [self._book(row, batch.company) for row in batch.rows]
                 name = batch.name
                 self.batches[name] = key
@@ -178,14 +180,14 @@ class Legacy:
                 name, verdicts = stem, [Verdict(0, "", None, refused.code, refused.text)]
             except KeyError:
                 return
-            answer = self._acknowledgement(name, verdicts)
+            answer = self._acknowledgement(name, verdicts, ending)
         if fault is not None and fault.kind == "commit_then_drop":
             return
         if fault is not None and fault.kind == "truncated":
             answer = answer[: len(answer) // 2]
-        self.drop.put(f"legacy/{self.account}/in/{stem}.ack.csv", answer)
+        self.drop.put(f"legacy/{self.account}/in/{stem}.ack{ending}", answer)
 
-    def read(self, content: bytes, stem: str) -> Batch:
+    def read(self, content: bytes, stem: str, ending: str = ".csv") -> Batch:
         """Read a file. Raises Rejected when header, trailer, count, control total or hash do not hold."""
         try:
             lines = content.decode("utf-8").removesuffix("\n").split("\n")
@@ -193,7 +195,8 @@ class Legacy:
             raise Rejected("BAD_FILE", "not UTF-8") from None
         if len(lines) < 2:
             raise Rejected("BAD_FILE", "header or trailer is missing")
-        head, records, tail = _cells(lines[0]), lines[1:-1], _cells(lines[-1])
+        apart = SPELLINGS[ending][0]
+        head, records, tail = apart(lines[0]), lines[1:-1], apart(lines[-1])
         if len(head) != 6 or head[:3] != ["H", "TIEOUT", "1"] or not head[3]:
             raise Rejected("BAD_FILE", "the header is not H,TIEOUT,1,batch,created,company")
         if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", head[4]):
@@ -202,10 +205,10 @@ class Legacy:
             raise Rejected("BAD_FILE", f"batch {head[3]} came in a file called {stem}")
         if head[3] in self.batches:
             raise Rejected("DUPLICATE_BATCH", f"batch {head[3]} was processed before")
-        _check_totals(records, tail)
-        return Batch(head[3], head[5], tuple(_row(text, n) for n, text in enumerate(records, 1)))
+        _check_totals(records, tail, apart)
+        return Batch(head[3], head[5], tuple(_row(apart(text), n) for n, text in enumerate(records, 1)))
 
-    def _acknowledgement(self, name: str, verdicts: list[Verdict]) -> bytes:
+    def _acknowledgement(self, name: str, verdicts: list[Verdict], ending: str) -> bytes:
         lines = [["H", "LEGACY", "1", name, self.clock().strftime("%Y-%m-%dT%H:%M:%SZ")]]
         for verdict in verdicts:
             number, booked = str(verdict.line), verdict.booked
@@ -217,7 +220,8 @@ class Legacy:
                 lines.append(["R", number, verdict.external_ref, verdict.code, verdict.text])
         accepted = sum(verdict.booked is not None for verdict in verdicts)
         lines.append(["T", str(accepted), str(len(verdicts) - accepted)])
-        return ("\n".join(_line(cells) for cells in lines) + "\n").encode()
+        spell = SPELLINGS[ending][1]
+        return ("\n".join(spell(cells) for cells in lines) + "\n").encode()
 
     # --- records -----------------------------------------------------------------------------------------------
 
@@ -302,7 +306,13 @@ def _line(cells: list[str]) -> str:
     return ",".join('"' + cell.replace('"', '""') + '"' if re.search('[",\n]', cell) else cell for cell in cells)
 
 
-def _check_totals(records: list[str], tail: list[str]) -> None:
+#: How a file is taken apart and an answer is spelled, by the ending of its name.
+SPELLINGS: dict[str, tuple[Callable[[str], list[str]], Callable[[list[str]], str]]] = {
+    ".csv": (_cells, _line), ".txt": (take_apart, spell),
+}  # fmt: skip
+
+
+def _check_totals(records: list[str], tail: list[str], apart: Callable[[str], list[str]]) -> None:
     if len(tail) != 4 or tail[0] != "T":
         raise Rejected("BAD_FILE", "the trailer is not T,count,total,hash")
     if tail[1] != str(len(records)):
@@ -310,7 +320,7 @@ def _check_totals(records: list[str], tail: list[str]) -> None:
     digest = hashlib.sha256("\n".join(records).encode()).hexdigest()[:16]
     if tail[3] != digest:
         raise Rejected("BAD_FILE", f"the hash of the records is {digest}, the trailer says {tail[3]}")
-    total = sum(int(cells[12]) for text in records if _whole((cells := _cells(text))[12:13]))
+    total = sum(int(cells[12]) for text in records if _whole((cells := apart(text))[12:13]))
     if tail[2] != str(total):
         raise Rejected("BAD_FILE", f"the control total is {total}, the trailer says {tail[2]}")
 
@@ -319,9 +329,8 @@ def _whole(cells: list[str]) -> bool:
     return bool(cells) and re.fullmatch(r"-?\d+", cells[0]) is not None
 
 
-def _row(text: str, place: int) -> Row | Verdict:
+def _row(cells: list[str], place: int) -> Row | Verdict:
     """A record, or its reject when it cannot be read."""
-    cells = _cells(text)
     ref = cells[2] if len(cells) > 2 else ""
     number = int(cells[1]) if _whole(cells[1:2]) else place
     try:

@@ -175,9 +175,9 @@ class Drop(Protocol):
 class DropWire:
     """The transport of a file target's account: a drop, whose rights are the bucket's matter."""
 
-    def __init__(self, account: str, drop: Drop) -> None:
+    def __init__(self, account: str, drop: Drop, settings: Mapping[str, str] | None = None) -> None:
         self.account = account
-        self.settings: Mapping[str, str] = {}
+        self.settings: Mapping[str, str] = settings or {}
         self._drop = drop
 
     def __repr__(self) -> str:
@@ -216,6 +216,6 @@ def http_wire(
     return HttpWire(system, account, secret, now, tokens=tokens)
 
 
-def drop_wire(account: str, drop: Drop) -> Wire:
+def drop_wire(account: str, drop: Drop, settings: Mapping[str, str] | None = None) -> Wire:
     """The transport of an account that takes files."""
-    return DropWire(account, drop)
+    return DropWire(account, drop, settings)

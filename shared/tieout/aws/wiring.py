@@ -102,7 +102,9 @@ class Environment:
                 self.wires[key] = SftpWire(account, partial(self._secret, system.name, account), limit)
             elif scheme.name == "drop":
                 prefix = f"{system.name}/{account}/"
-                self.wires[key] = drop_wire(account, S3Drop(_Lazy("s3"), self.settings.drop_bucket, prefix))
+                drop = S3Drop(_Lazy("s3"), self.settings.drop_bucket, prefix)
+                told = (self.secrets.get(system.name, account) or {}).get("settings") or {}
+                self.wires[key] = drop_wire(account, drop, {str(name): str(value) for name, value in told.items()})
             else:
                 tokens = self._tokens_of(system.name, account) if scheme.rotates else None
                 secret = partial(self._secret, system.name, account)

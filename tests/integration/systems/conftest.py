@@ -86,6 +86,8 @@ class Bench:
     def __init__(self, sandboxes: Sandboxes) -> None:
         self.sandboxes = sandboxes
         self.clock = TODAY
+        #: Which dialect the file target's account speaks.
+        self.format = "csv"
         self.files = Files("legacy/acme/")
         sandboxes.drop = self.files
 
@@ -98,7 +100,7 @@ class Bench:
 
     def wire(self, system: str, account: str = "acme") -> Wire:
         if systems.target(system).batches:
-            return DropWire(account, Ours(self.files))
+            return DropWire(account, Ours(self.files), {"format": self.format})
         secret = self.sandboxes.secrets()[f"{system}/{account}"]
         return HttpWire(systems.target(system), account, lambda: secret, self.now)
 

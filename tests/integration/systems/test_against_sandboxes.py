@@ -30,7 +30,7 @@ def netsuite_invoice(bench: Bench, customer: Customer) -> tuple[dict[str, Any], 
     doc = document_of("stripe/invoice.finalized", "stripe.invoice")
     work = bench.work(NETSUITE, "create", doc, {"customer": facts})
     echo = bench.post(bench.wire("netsuite"), NETSUITE, work)
-    return facts, {"ref": work.ref, "remote": echo.remote}
+    return facts, {"ref": work.ref, "remote": echo.remote, "applied": False}
 
 
 def test_an_invoice_its_payment_and_its_customer_are_posted_to_netsuite(bench: Bench, customer: Customer) -> None:
@@ -238,7 +238,9 @@ def test_salesforce_faults_get_their_verdict(bench: Bench, fault: str, verdict: 
 
 
 # --- the legacy ERP ----------------------------------------------------------------------------------------------
-def test_a_batch_is_written_once_and_its_records_are_found_in_the_acknowledgement(bench: Bench) -> None:
+@pytest.mark.parametrize("dialect", ["csv", "fixed"])
+def test_a_batch_is_written_once_and_its_records_are_found_in_the_acknowledgement(bench: Bench, dialect: str) -> None:
+    bench.format = dialect
     wire = bench.wire("legacy")
     buyer = document_of("stripe/customer.created", "stripe.customer").model_copy(update={"entity": "DE01"})
     customer = bench.work(LEGACY, "upsert", buyer, {})

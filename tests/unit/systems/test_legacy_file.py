@@ -18,6 +18,7 @@ from tieout import systems
 from tieout.contract import Work
 from tieout.core.classify import Answer
 from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain, Verdict
+from tieout.systems.legacy.dialects import DIALECTS
 
 LEGACY = systems.target("legacy")
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -167,3 +168,76 @@ def test_an_acknowledgement_cut_anywhere_says_nothing(data: st.DataObject) -> No
     whole = ack("A,1,TIE-1,RE1,EUR,35700", "A,2,TIE-2,RE2,EUR,35700")
     cut = whole[: data.draw(st.integers(0, len(whole) - 2))]
     assert acknowledged(wire, cut, work(1)) == ("pending", "")
+
+
+# --- columns of fixed width --------------------------------------------------------------------------------------
+class Columns(Wire):
+    settings: Mapping[str, str] = {"format": "fixed"}
+
+
+def test_in_fixed_width_each_line_of_a_type_is_as_long_as_the_others_and_numbers_stand_right() -> None:
+    wire = Columns()
+    LEGACY.send(wire, [work(1), work(2, gross=-1, net=-1, tax=0, text="Ünïcode ✓ text")])
+    [(name, content)] = wire.files.items()
+    head, first, second, tail, end = content.decode().split("\n")
+    assert (name, end) == ("out/b1-DE01.txt", "")
+    assert len(first) == len(second) == 357
+    assert first[:37] == "D000001TIE-1                         "
+    assert [second[at : at + 19] for at in (150, 169, 188)] == ["-000000000000000001", "0" * 19, "-000000000000000001"]
+    assert (head[:11], tail[:26]) == ("HTIEOUT  1 ", "T0000020000000000000035699")
+
+
+@given(st.text(max_size=60), st.integers(-(10**17), 10**17))
+@example("=SUM(A1)", 0)
+@example("a\u2028b\nc", -1)
+@example("   left", 5)
+def test_what_is_written_in_either_dialect_is_read_back_as_the_same_records(text: str, gross: int) -> None:
+    one = work(1, gross=gross, net=gross, tax=0, text=text)
+    read = []
+    for name, dialect in DIALECTS.items():
+        wire = Wire()
+        wire.settings = {"format": name}
+        LEGACY.send(wire, [one])
+        [content] = wire.files.values()
+        [record] = [cells for cells in dialect.rows(content, "out") if cells[0] == "D"]
+        read.append([cell.rstrip(" ") for cell in record])
+    assert read[0] == read[1]
+
+
+def test_a_record_is_found_in_the_dialect_it_was_written_in_after_the_account_changed_to_another() -> None:
+    wire = Wire()
+    LEGACY.send(wire, [work(1)])
+    wire.settings = {"format": "fixed"}
+    wire.files["in/b1-DE01.ack.csv"] = ack("A,1,TIE-1,RE20260001,EUR,35700")
+    assert LEGACY.find(wire, work(1)).state == "complete"
+    assert LEGACY.send(wire, [work(1)]) == [None]
+    assert list(wire.files) == ["out/b1-DE01.csv", "in/b1-DE01.ack.csv"]
+    with pytest.raises(Uncertain, match="target_conflict"):
+        LEGACY.send(wire, [work(1, text="another")])
+
+
+def test_a_line_that_is_cut_or_too_long_is_no_record_and_a_cut_acknowledgement_says_nothing() -> None:
+    wire = Columns()
+    LEGACY.send(wire, [work(1)])
+    fixed = DIALECTS["fixed"]
+    rows = [
+        ["H", "LEGACY", "1", "b1-DE01", "2026-11-23T12:05:00Z"], ["A", "1", "TIE-1", "RE2026000001", "EUR", "35700"],
+        ["T", "1", "0"],
+    ]  # fmt: skip
+    whole = "\n".join([*(fixed.line(cells, "in") for cells in rows), ""]).encode()
+    for content, state in ((whole, "complete"), (whole[:-3], "pending"), (whole[:100], "pending"), (b"", "pending")):
+        wire.files["in/b1-DE01.ack.txt"] = content
+        assert LEGACY.find(wire, work(1)).state == state
+
+
+def test_a_document_number_that_does_not_fit_stops_and_is_not_cut() -> None:
+    assert b"9" * 40 in work(1, document_no="9" * 40).payload
+    with pytest.raises(NeedsHuman, match="number_too_long"):
+        work(1, document_no="9" * 41)
+
+
+def test_a_format_that_there_is_not_is_said() -> None:
+    wire = Wire()
+    wire.settings = {"format": "ebcdic"}
+    with pytest.raises(NeedsHuman, match="target_credentials"):
+        LEGACY.send(wire, [work(1)])

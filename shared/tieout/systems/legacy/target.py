@@ -1,6 +1,6 @@
-"""The legacy ERP as a target: batches of records as CSV on a file drop, acknowledged by file minutes later.
+"""The legacy ERP as a target: batches of records on a file drop, acknowledged by file minutes later.
 
-``out/{batch}-{company}.csv`` is written once and never changed::
+``out/{batch}-{company}.csv`` is written once and never changed (``.txt`` in columns of fixed width: `dialects`)::
 
     H,TIEOUT,1,{batch}-{company},{created},{company}
     D,{line},{reference},{kind},{action},{customer},{document no},{document date},{posting date},{currency},
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -25,6 +24,7 @@ from tieout.contract import Action, Budget, Echo, Finds, Found, Quiet, Reference
 from tieout.core.classify import Row
 from tieout.core.parse import read_any, write_json
 from tieout.core.verdicts import NeedsHuman, Uncertain, Verdict
+from tieout.systems.legacy.dialects import DIALECTS, DOCUMENT_NO, Dialect, chosen
 
 #: Cells of a record after the line number, as a mapping names them.
 CELLS: Final = (
@@ -103,10 +103,11 @@ class Legacy:
 
     def find(self, wire: Wire, work: Work) -> Found:
         """What the acknowledgement says about the record; without one, whether the batch was written."""
-        written = wire.get(f"out/{_stem(work)}.csv") if work.batch else None
-        if written is None or not any(cells[2:3] == [work.ref] for cells in _records(written)):
+        written = _written(wire, _stem(work)) if work.batch else None
+        if written is None or not any(cells[2:3] == [work.ref] for cells in _records(*written)):
             return Found("absent")
-        answers = _acknowledged(wire.get(f"in/{_stem(work)}.ack.csv"))
+        dialect = written[1]
+        answers = _acknowledged(wire.get(f"in/{_stem(work)}.ack.{dialect.ending}"), dialect)
         if answers is None:
             return Found("pending")
         cells = answers.get(work.ref) or answers.get("")
@@ -125,9 +126,28 @@ def _stem(work: Work) -> str:
 
 
 def _write(wire: Wire, stem: str, work: Sequence[Work]) -> None:
-    name, body = f"out/{stem}.csv", _file(stem, work)
-    if not wire.put_once(name, body) and _records(wire.get(name) or b"") != _records(body):
+    dialect = chosen(wire.settings)
+    body = _file(stem, work, dialect)
+    for other in DIALECTS.values():
+        # The account's format was changed since: the batch is there, and must not go out again in another spelling.
+        lies = wire.get(f"out/{stem}.{other.ending}") if other is not dialect else None
+        if lies is not None and _records(lies, other) == _records(body, dialect):
+            return
+        if lies is not None:
+            raise Uncertain("target_conflict", f"{stem} is there with other records")
+    name = f"out/{stem}.{dialect.ending}"
+    if not wire.put_once(name, body) and _records(wire.get(name) or b"", dialect) != _records(body, dialect):
         raise Uncertain("target_conflict", f"{name} is there with other records")
+
+
+def _written(wire: Wire, stem: str) -> tuple[bytes, Dialect] | None:
+    """The batch as it lies there, in whichever dialect it was written; the account's own is looked for first."""
+    own = chosen(wire.settings)
+    for dialect in (own, *(one for one in DIALECTS.values() if one is not own)):
+        content = wire.get(f"out/{stem}.{dialect.ending}")
+        if content is not None:
+            return content, dialect
+    return None
 
 
 def _accepted(cells: list[str], work: Work) -> Found:
@@ -152,36 +172,29 @@ def _cell(name: str, value: Any) -> str:
         if type(value) is not int:
             raise NeedsHuman("bad_amount", f"{name} is no whole number of minor units")
         return str(value)
-    text = _CONTROLS.sub(" ", "" if value is None else str(value)).strip()[:TEXT_MOST]
+    text = _CONTROLS.sub(" ", "" if value is None else str(value)).strip()
+    if name == "document_no" and len(text) > DOCUMENT_NO:
+        raise NeedsHuman("number_too_long", f"{len(text)} characters", number=text[:64], most=str(DOCUMENT_NO))
+    text = text[: TEXT_MOST - 1]
     return "'" + text if text[:1] in ("=", "+", "-", "@") else text
 
 
-def _line(cells: Sequence[str]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="").writerow(cells)
-    return out.getvalue()
-
-
-def _file(batch: str, work: Sequence[Work]) -> bytes:
+def _file(batch: str, work: Sequence[Work], dialect: Dialect) -> bytes:
     records = [read_any(one.payload) for one in work]
-    lines = [_line(["D", str(number), *cells]) for number, cells in enumerate(records, start=1)]
+    lines = [dialect.line(["D", str(number), *cells], "out") for number, cells in enumerate(records, start=1)]
     total = sum(int(cells[GROSS]) for cells in records)
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-    head = _line(["H", "TIEOUT", "1", batch, f"{work[0].now:%Y-%m-%dT%H:%M:%SZ}", work[0].entity])
-    tail = _line(["T", str(len(lines)), str(total), digest])
+    head = dialect.line(["H", "TIEOUT", "1", batch, f"{work[0].now:%Y-%m-%dT%H:%M:%SZ}", work[0].entity], "out")
+    tail = dialect.line(["T", str(len(lines)), str(total), digest], "out")
     return "\n".join([head, *lines, tail, ""]).encode()
 
 
-def _rows(content: bytes) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(content.decode("utf-8", "replace"), newline="")))
-
-
-def _records(content: bytes) -> list[list[str]]:
+def _records(content: bytes, dialect: Dialect) -> list[list[str]]:
     """The D lines of a batch, taken apart: what makes two files the same (the header carries a time)."""
-    return [cells for cells in _rows(content) if cells[:1] == ["D"]]
+    return [cells for cells in dialect.rows(content, "out") if cells[:1] == ["D"]]
 
 
-def _acknowledged(content: bytes | None) -> dict[str, list[str]] | None:
+def _acknowledged(content: bytes | None, dialect: Dialect) -> dict[str, list[str]] | None:
     """Answer lines by reference; ``None`` while there is no whole acknowledgement (a cut one says nothing).
 
     A file refused as a whole is one ``R`` line with line number 0 and no reference.
@@ -189,7 +202,7 @@ def _acknowledged(content: bytes | None) -> dict[str, list[str]] | None:
     if content is None:
         return None
     try:
-        rows = _rows(content)
+        rows = dialect.rows(content, "in")
     except csv.Error:
         return None
     answers = [cells for cells in rows if (cells[:1] == ["A"] and len(cells) == 6) or _is_reject(cells)]
