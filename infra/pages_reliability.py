@@ -25,7 +25,7 @@ MEANS: Final = {
     ledger.REFUSED: "the target, or a gate, refused it for good; a person mends the cause",
     ledger.HELD: "nothing is wrong; it waits for a named thing",
     ledger.POSTED: "the target showed our key, currency and total",
-    ledger.SUPERSEDED: "a newer state of the same thing made it needless before it was sent",
+    ledger.SUPERSEDED: "a newer state made it needless, its source took it back, or people ended it: never sent",
     ledger.COMPENSATED: "it was posted and has been taken back",
 }
 
@@ -132,7 +132,9 @@ def gate_page() -> Files:
             ["Each is a pure check of what was read for the posting; the first that objects decides, and nothing of",
              "the posting has left us then. Two more stand behind them: the rendering holds whatever a table does not",
              "map, and the claim takes a slot of the target's budget in the same write (`budget_spent`). Ownership is",
-             "asked by kind of document; by field it is governed data that no gate reads yet."],
+             "asked by kind of document. By field it is governed data for people, and no gate asks it: whether a",
+             "value is another than its owner's shows only beside the owner's, which the ledger does not keep once a",
+             "document is posted; and to leave fields out by the table alone would make customers without an address."],
             grid(("", "Gate", "Guards", "Says", "Opens by"), rows),
         )
     }  # fmt: skip

@@ -169,7 +169,7 @@ MUTANTS: Final[Sequence[Mutant]] = (
     _m("a void waits behind what will never be sent", (W, 'if item["action"] != "void":\n        return False', "return False")),
     _m("a paid invoice is taken back by nobody's leave", ("tieout.core.gates", "if not approved(scene.posting):", "if False:")),
     _m("what is applied is not known", (B, 'return [Change(above, add={"applied": 1})] if', "return [] if")),
-    _m("what hangs on a withdrawn document waits for ever", ("tieout.core.gates", 'if pk.startswith("P#") and item is not None and item["state"] == SUPERSEDED:', "if False:")),
+    _m("what hangs on a withdrawn document waits for ever", ("tieout.core.gates", 'if above["state"] == SUPERSEDED:', "if False:")),
     # --- pauses and blind targets
     _m("a pause is not heeded", ("tieout.core.gates", "if until and until > stamp(scene.now):", "if until and until < until:"),
        ("tieout.core.capacity", "if paused > stamp(now):", "if False:")),

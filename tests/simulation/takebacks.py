@@ -54,8 +54,12 @@ def withdrawn(world: World) -> set[str]:
 
 
 def gone(world: World) -> set[str]:
-    """Postings refused because the document above them ended unsent, by its void or by a person."""
+    """Postings refused because the document above them ended unsent, or because its void is in the book."""
     ended = {item["key"] for item in world.postings() if item["state"] == "SUPERSEDED"}
+    back = {
+        _lane(void) for void in _voids(world) if any(one.ref == void["ref"] for one in _effects(world, _lane(void)))
+    }
+    ended |= {item["key"] for item in world.postings() if _lane(item) in back and item["kind"] == "invoice"}
     return {
         item["key"] for item in world.postings()
         if item.get("code") == "parent_gone" and item["state"] == "REFUSED"

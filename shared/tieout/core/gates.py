@@ -86,12 +86,20 @@ def parent(scene: Scene) -> None:
     for key in scene.posting.get("reads", ()):
         pk, sk = key
         item = scene.reads.get(Key(pk, sk))
-        if pk.startswith("P#") and item is not None and item["state"] == SUPERSEDED:
-            raise NeedsHuman("parent_gone", gate="parent", what=pk[2:].split("/action")[0])
+        if pk.startswith("P#") and item is not None and (how := _gone(item, scene.posting)):
+            raise NeedsHuman("parent_gone", gate="parent", what=pk[2:].split("/action")[0], how=how)
         if pk.startswith("P#") and (item is None or item["state"] not in (POSTED, COMPENSATED)):
             raise NotYet("parent_missing", gate="parent", what=pk[2:].split("/action")[0])
         if pk.startswith("X#") and (item is None or f"at:{target}" not in item):
             raise NotYet("customer_not_linked", gate="parent", what=pk.rpartition(":")[2])
+
+
+def _gone(above: Item, posting: Item) -> str:
+    """How the document above a posting has gone; empty where it has not, or where this is what takes it back."""
+    if above["state"] == SUPERSEDED:
+        return "ended unsent: nothing of it is booked"
+    back = above.get("taken_back")
+    return "was taken back by a void that is booked" if back and posting["action"] == "create" else ""
 
 
 def period(scene: Scene) -> None:

@@ -141,9 +141,9 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         "It has waited for {what} since {since}.", "The document it belongs to never arrived.",
         "Send the missing event again from the source.", FINANCE),
     "parent_gone": Problem(
-        "{what}, to which it belongs, ended unsent: nothing of it was booked.",
+        "{what}, to which it belongs, {how}.",
         "The source took the document back and then tells of money on it.",
-        "Find out at the source which holds; book it by hand or cancel it here.", FINANCE),
+        "Find out at the source which holds; book it by hand on account, or cancel it here.", FINANCE),
     "customer_late": Problem(
         "It has waited since {since} for customer {what} to become known in {target}.",
         "The customer was never onboarded, or the onboarding is stuck.",

@@ -268,6 +268,16 @@ def test_a_void_of_what_a_person_cancelled_has_nothing_to_do(on: Stage) -> None:
     assert on.lane(of(on, "void"))["queue"] == []
 
 
+def test_money_that_comes_after_the_void_is_a_case_at_once(on: Stage) -> None:
+    for number, what in enumerate(("finalized", "voided", "paid")):
+        tell(on, what, f"evt_{number}")
+        on.settle()
+    payment = on.one("payment")
+    assert (payment["state"], payment["code"]) == (ledger.REFUSED, "parent_gone")
+    assert "taken back by a void" in payment["facts"]["how"]
+    assert "payment.create" not in booked(on)
+
+
 # --- other content -----------------------------------------------------------------------------------------------
 def test_other_content_under_the_same_id_is_a_case_that_shows_its_plan_and_its_money(on: Stage) -> None:
     tell(on, "finalized", "evt_1")
