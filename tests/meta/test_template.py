@@ -246,4 +246,4 @@ def test_the_desk_writes_changes_of_tables_postings_lanes_runs_and_wishes_for_ch
         if writes & set(actions):
             assert list(one["Condition"]) == ["ForAllValues:StringLike"]
             keys |= set(one["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"])
-    assert keys == {"T#*", "P#*", "L#*", "F#*", "C#*"}
+    assert keys == {"T#*", "P#*", "L#*", "F#*", "V#*"}

@@ -109,7 +109,7 @@ def stream_item(source: str, account: str, stream: str) -> Key:
 
 def checkup_item(target: str) -> Key:
     """Key of the last check of one target account (``system:account``)."""
-    return Key(f"C#{target}")
+    return Key(f"V#{target}")
 
 
 def job_item(job: str) -> Key:
