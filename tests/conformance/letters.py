@@ -82,7 +82,7 @@ class SqsBox:
         outcome(lambda: self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=got.receipt))
 
 
-class _Calm:
+class Calm:
     """Fates of a world in which nothing goes wrong."""
 
     def draw(self, n: int, label: str, kinds: tuple[str, ...], now: float) -> Fate:
@@ -93,7 +93,7 @@ class ModelBox:
     """The verbs on the simulation's queue, whose mapping takes nothing by itself (concurrency 0)."""
 
     def __init__(self, fifo: bool) -> None:
-        self.hub = Hub(_Calm())
+        self.hub = Hub(Calm())
         grave = self._queue("dead", False, None)
         self.queue, self.grave = self._queue("probe", fifo, grave), grave
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import yaml
 
-from tests.conformance import dynamo, letters
+from tests.conformance import dynamo, fed, flows, letters, model
 from tests.conformance.engines import LOCAL, MODEL, SECOND, Aws
 
 ENGINES: Final = (LOCAL, SECOND, MODEL)
@@ -33,11 +33,18 @@ _SHOWN: Final = "SQS Developer Guide, Visibility timeout"
 _DEAD: Final = "SQS Developer Guide, Dead-letter queues"
 _DELETE: Final = "SQS API Reference, DeleteMessage"
 _SIZES: Final = "SQS Developer Guide, Message quotas"
+_POLLER: Final = "Lambda Developer Guide, Handling errors for an SQS event source"
+_STATES: Final = "Step Functions Developer Guide, Handling errors in workflows"
+_TOKENS: Final = "Step Functions Developer Guide, Wait for a callback with task token"
+_ANSWERS: Final = "Step Functions API Reference, SendTaskSuccess"
+_STARTS: Final = "Step Functions API Reference, StartExecution"
+_READS: Final = "DynamoDB Developer Guide, Read consistency"
+_ERRORS: Final = "DynamoDB Developer Guide, Error handling"
 
 
 @dataclass(frozen=True)
 class Probe:
-    """One row. Exactly one of ``dynamo``, ``box`` (with ``fifo``) and ``api`` asks."""
+    """One row. Exactly one of the callables asks; ``models`` where the simulation has words for the question."""
 
     name: str
     promise: str
@@ -47,11 +54,18 @@ class Probe:
     box: Callable[[letters.Box], str] | None = None
     api: Callable[[letters.SqsBox], str] | None = None
     fifo: bool = True
+    died: tuple[str, ...] = ()
+    flow: Callable[[flows.Flow], str] | None = None
+    start: Callable[[flows.AwsFlow], str] | None = None
+    own: Callable[[], str] | None = None
+    models: bool = False
 
     @property
     def engines(self) -> tuple[str, ...]:
-        """Who is asked: the model only knows delivery."""
-        return ENGINES if self.box else (LOCAL, SECOND)
+        """Who is asked: the model only what the product meets of AWS, and what it alone does is asked of it alone."""
+        if self.own:
+            return (MODEL,)
+        return ENGINES if self.box or self.models else (LOCAL, SECOND)
 
     def ask(self, engine: str, aws: Aws | None) -> str:
         """What the engine does; an error that is no refusal is told by its type."""
@@ -59,6 +73,15 @@ class Probe:
             if self.dynamo:
                 assert aws is not None
                 return self.dynamo(aws)
+            if self.own:
+                return self.own()
+            if self.died:
+                return fed.died(aws, *self.died)
+            if self.flow:
+                return self.flow(flows.ModelFlow() if aws is None else flows.AwsFlow(aws))
+            if self.start:
+                assert aws is not None
+                return self.start(flows.AwsFlow(aws))
             if self.box:
                 return self.box(letters.ModelBox(self.fifo) if aws is None else letters.SqsBox(aws, self.fifo))
             assert self.api is not None
@@ -164,7 +187,69 @@ API: Final = (
           api=letters.from_which_queue, fifo=False),
 )  # fmt: skip
 
-ROWS: Final = (*DYNAMO, *DELIVERY, *API)
+POLLERS: Final = (
+    Probe("poller-partial", "Of a batch, what the function names comes again, and the rest is deleted", _POLLER,
+          "named-1", died=("named-1", "ok-2"), models=True),
+    Probe("poller-raises", "When the function fails, the whole batch comes again", _POLLER, "ok-2,raises-1",
+          died=("raises-1", "ok-2"), models=True),
+    Probe("poller-unknown-id", "A failure that names no message of the batch fails the whole batch", _POLLER,
+          "foreign-1,ok-2", died=("foreign-1", "ok-2"), models=True),
+    Probe("poller-empty-id", "An empty message id fails the whole batch", _POLLER, "empty-1,ok-2",
+          died=("empty-1", "ok-2")),
+    Probe("poller-null-id", "A message id that is null fails the whole batch", _POLLER, "null-1,ok-2",
+          died=("null-1", "ok-2")),
+    Probe("poller-other-key", "A failure without itemIdentifier fails the whole batch", _POLLER, "keyless-1,ok-2",
+          died=("keyless-1", "ok-2")),
+    Probe("poller-null", "An answer that is null is success", _POLLER, "nothing", died=("silent-1", "ok-2")),
+    Probe("poller-null-list", "A list of failures that is null is success", _POLLER, "nothing",
+          died=("nulls-1", "ok-2")),
+)  # fmt: skip
+
+FLOWS: Final = (
+    Probe("retry-by-name", "A task is tried again when its error's name is listed", _STATES, "SUCCEEDED after 2",
+          flow=flows.retried),
+    Probe("retry-never", "MaxAttempts 0 for a name ends the tries, whatever follows", _STATES,
+          "caught NeedsHuman after 0", flow=flows.never_retried),
+    Probe("catch-by-name", "The first catch that lists the error's name is taken", _STATES, "caught Flaky after 0",
+          flow=flows.caught_by_name),
+    Probe("catch-task-failed", "States.TaskFailed stands for every error of a task but a time-out", _STATES,
+          "caught Flaky after 0", flow=flows.caught_as_task_failed),
+    Probe("uncaught", "An error that nothing catches fails the execution by its name", _STATES, "FAILED Flaky",
+          flow=flows.uncaught),
+    Probe("token-answered", "A step waits until its token is answered", _TOKENS, "accepted, SUCCEEDED given",
+          flow=flows.answered, models=True),
+    Probe("token-refused", "A failure that is answered is caught by its name", _TOKENS, "accepted, caught NeedsHuman",
+          flow=flows.refused, models=True),
+    Probe("token-answered-twice", "A second answer is refused and changes nothing", _ANSWERS,
+          "SUCCEEDED first, then TaskTimedOut", flow=flows.answered_twice, models=True),
+    Probe("token-unknown", "A token that nobody gave out is refused", _ANSWERS, "InvalidToken",
+          flow=flows.unknown_token),
+    Probe("token-late", "A step that nobody answers times out, and a late answer is refused", _ANSWERS,
+          "caught States.Timeout, then TaskTimedOut", flow=flows.answered_late, models=True),
+    Probe("token-teller-fails", "Where the function that was told the token fails, the step fails", _TOKENS,
+          "caught Flaky", flow=flows.teller_fails, models=True),
+    Probe("name-again", "The same name and input, while it runs, is the same execution", _STARTS,
+          "the same execution", start=flows.same_name),
+    Probe("name-other-input", "The same name with another input is refused", _STARTS, "ExecutionAlreadyExists",
+          start=flows.same_name_other_input),
+    Probe("name-after-end", "The name of an execution that has ended is refused", _STARTS, "ExecutionAlreadyExists",
+          start=flows.same_name_after_its_end),
+    Probe("execution-time-out", "An execution ends when its own TimeoutSeconds are over",
+          "Amazon States Language, Top-level fields", "TIMED_OUT", start=flows.out_of_time),
+)  # fmt: skip
+
+OWN: Final = (
+    Probe("throttled-write", "A throttled write has written nothing", _ERRORS, "refused, nothing written",
+          own=model.throttled_write),
+    Probe("contended-write", "A transaction in conflict with another has written nothing", _ERRORS,
+          "refused, nothing written", own=model.contended_write),
+    Probe("late-index", "A global index may show a write later; the item itself shows it at once", _READS,
+          "item at once, index later", own=model.late_index),
+    Probe("repeated-write", "A single write whose answer was lost may be made twice by the client, and its condition "
+          "then refuses the second", _ERRORS, "refused, written once", own=model.repeated_write),
+)  # fmt: skip
+
+ROWS: Final = (*DYNAMO, *DELIVERY, *API, *POLLERS, *FLOWS, *OWN)
 
 
 @dataclass(frozen=True)

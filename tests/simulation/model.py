@@ -365,7 +365,12 @@ class Queue:
         self.hub.spawn(self.role, lambda worker: self.work(worker, messages), done, self.timeout, self.skew())
 
     def _settle(self, receipts: list[tuple[Letter, int]], failed: list[str]) -> None:
-        """Delete what was worked through; what the function named comes again after its visibility time-out."""
+        """Delete what was worked through; what the function named comes again after its visibility time-out.
+
+        A name that no letter of the batch has fails the whole batch, as it does at Lambda's pollers.
+        """
+        if set(failed) - {letter.id for letter, _ in receipts}:
+            return
         for letter, receipt in receipts:
             fate = self.fate(f"{self.role}.queue.delete")
             if letter.id in failed or fate.fault == "delete_lost":
