@@ -19,10 +19,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
-from tests.simulation import coverage, exhaustive, history, soak
+from tests.simulation import coverage, desk, exhaustive, history, releases, soak
 from tests.simulation.cheap import cheap
 
 CHUNK: Final = 50
+#: The part of an enumeration that is not a scene of faults alone.
+PEOPLE: Final = "people at the desk"
 
 
 def _play_some(job: tuple[Sequence[int], bool]) -> dict[str, Any]:
@@ -37,6 +39,7 @@ def _play_some(job: tuple[Sequence[int], bool]) -> dict[str, Any]:
         "fenced": 0,
         "faulty": 0,
         "slowest": 0.0,
+        "with": Counter(),
     }
     with cheap():
         for seed in seeds:
@@ -45,6 +48,7 @@ def _play_some(job: tuple[Sequence[int], bool]) -> dict[str, Any]:
             out["crossings"] += result.crossings
             out["fenced"] += result.fenced
             out["faulty"] += bool(result.faults)
+            out["with"].update(result.parts)
             out["slowest"] = max(out["slowest"], result.seconds)
             if seed % 100 == 0:
                 out["digests"][seed] = result.digest
@@ -75,6 +79,7 @@ def run(first: int, count: int, jobs: int, least: int) -> int:
     bad: list[tuple[int, list[str]]] = []
     told: dict[int, str] = {}
     sums: Counter[str] = Counter()
+    parts: Counter[str] = Counter()
     slowest = 0.0
     played = 0
     with multiprocessing.Pool(jobs) as pool:
@@ -85,6 +90,7 @@ def run(first: int, count: int, jobs: int, least: int) -> int:
                 struck.update(out["struck"])
                 bad += out["bad"]
                 told |= out["digests"]
+                parts.update(out["with"])
                 sums.update({name: out[name] for name in ("crossings", "fenced", "faulty")})
                 slowest = max(slowest, out["slowest"])
         except KeyboardInterrupt:
@@ -98,6 +104,9 @@ def run(first: int, count: int, jobs: int, least: int) -> int:
     )
     print(f"violations: {len(bad)}; 95 % bound on the share of violating histories: {3 / count:.2g}")
     print(f"stale writes refused: {sums['fenced']}; slowest rest {slowest:.0f} virtual s after the last fault")
+    print(
+        "with " + ", ".join(f"{name} {parts[name]}" for name in sorted(parts)) + f". {releases.why_not()}".rstrip(". ")
+    )
     fails = bool(bad) or not sums["fenced"]
     fails |= _cover(struck, least)
     fails |= _same(told)
@@ -160,12 +169,16 @@ def replay(seed: int, focused: bool, shrunk: bool) -> int:
     """Print what happens in one seed; the exit code."""
     focus = coverage.focus(seed) if focused else None
     with cheap():
+        history.play(seed, focus)  # what is loaded once (another release, the events) is no part of a replay
+        began = time.perf_counter()
         result = history.play(seed, focus, keep=True)
+        took = time.perf_counter() - began
         if result.violations and shrunk:
             result = history.play(seed, focus, shrink(seed, focus), keep=True)
     for at, who, what, fault in result.trace:
         print(f"{at:10.2f}  {who:10} {what:28} {fault}")
     print(f"seed {seed} at commit {commit()}, {'hostile' if result.hostile else 'as deployed'}, trace {result.digest}")
+    print(f"replayed in {took:.2f} s, with {', '.join(result.parts) or 'nothing but faults'}")
     print(*(result.violations or ["no violation"]), sep="\n")
     return 1 if result.violations else 0
 
@@ -193,6 +206,8 @@ def enumerate_scenes(depth: int, jobs: int, only: str) -> int:
         print(f"{name}: {count.schedules - repeated} schedules of at most {known[name]} faults, {len(count.bad)} bad")
         for schedule, found in count.bad[:5]:
             print(f"  {schedule}: {found[0]}")
+    if only in PEOPLE:
+        counts[PEOPLE] = _people(min(depth, 2))
     print(f"{sum(c.schedules for c in counts.values())} schedules in {time.monotonic() - began:.0f} s")
     return 1 if any(count.bad for count in counts.values()) else 0
 
@@ -202,6 +217,16 @@ def soaked(scale: float) -> int:
     figures = soak.play(scale, lambda line: print(line, file=sys.stderr, flush=True))
     print(f"at commit {commit()}: {figures}")
     return 1 if figures.wrong else 0
+
+
+def _people(depth: int) -> exhaustive.Count:
+    """What people do, with at most ``depth`` faults at the desk's calls, and of two people one less."""
+    with cheap():
+        count, bad = desk.enumerate_people(depth, depth - 1)
+    print(f"{PEOPLE}: {count} schedules of at most {depth} faults ({depth - 1} where two act at once), {len(bad)} bad")
+    for name, schedule, found in bad[:5]:
+        print(f"  {name} {schedule}: {found[0]}")
+    return exhaustive.Count(count, [(schedule, found) for _, schedule, found in bad])
 
 
 def main() -> int:

@@ -199,7 +199,7 @@ def scenes() -> Mapping[str, tuple[Scene, int]]:
     return {
         "core, one invoice, class U": (core(("invoice",), Finds.UNIQUE, "core U"), 3),
         "core, one invoice, class S": (core(("invoice",), Finds.SEARCHABLE, "core S"), 3),
-        "core, one invoice, class L": (core(("invoice",), Finds.LAGGING, "core L"), 2),
+        "core, one invoice, class L": (core(("invoice",), Finds.LAGGING, "core L"), 3),
         "core, invoice and payment in a lane": (core(("invoice", "payment"), Finds.SEARCHABLE, "lane"), 2),
         "core, an invoice and its void": (core(("invoice", "void"), Finds.SEARCHABLE, "void"), 2),
         "core, a refused invoice and its void": (_refused(core(("invoice", "void"), Finds.UNIQUE, "withdrawn")), 2),

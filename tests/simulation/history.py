@@ -105,6 +105,8 @@ class Result:
     kinds: dict[str, tuple[str, ...]] = field(default_factory=dict)
     offered: list[str] = field(default_factory=list)
     most_flying: Counter[str] = field(default_factory=Counter)
+    #: What the history had beside faults: people, a front door, two releases, tokens, a fence, another region's items.
+    parts: tuple[str, ...] = ()
 
 
 def plan(
@@ -310,8 +312,17 @@ def play(
         seed, made.hostile, violations, hub.digest(ends), hub.struck, hub.faults, hub.crossings,
         hub.now - made.swarm.until, world.table.fenced, hub.trace if keep else [],
         hub.kinds, hub.offered if keep else [],
-        Counter({name: book.most_flying for name, book in world.books.items()}),
+        Counter({name: book.most_flying for name, book in world.books.items()}), _parts(made),
     )  # fmt: skip
+
+
+def _parts(made: Plan) -> tuple[str, ...]:
+    there = {
+        "people": made.visits, "a front door": made.attacks is not None, f"the release {made.release}": made.release,
+        f"{made.setting.tokens} tokens": made.setting.tokens, "a limit": made.setting.limit,
+        "a fenced entity": made.setting.fenced, "another region's items": made.alien,
+    }  # fmt: skip
+    return tuple(name for name, is_there in there.items() if is_there)
 
 
 def attempt(seed: int, focus: tuple[str, str] | None = None) -> list[str]:
