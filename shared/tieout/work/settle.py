@@ -87,9 +87,11 @@ def agree(books: Ledger, posting: str, by: str, now: datetime, token: str, seen:
 
 
 def decline(books: Ledger, posting: str, by: str, why: str, now: datetime, token: str) -> Item:
-    """Say no to what somebody asked for, or take one's own wish back."""
+    """Say no to what somebody asked for, or take one's own wish back. Raises `Moved` where it is being sent by now."""
     item = _posting(books, posting)
     asked = _asked(item)
+    if item["state"] not in ledger.MOVES[item["state"]]:
+        raise Moved(_who_was_first(item))
     note: dict[str, Any] = {"declined": str(asked["action"]), "asked": str(asked["by"]), "why": reason(why)}
     return _write(books, item, _keep(item, now, by, token, {}, remove=("wish",), **note))
 

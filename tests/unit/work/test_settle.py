@@ -157,6 +157,18 @@ def test_money_is_cancelled_by_two_people_and_never_reaches_the_target(on: Stage
     assert on.lane(done)["queue"] == []
 
 
+def test_a_wish_about_what_is_being_sent_by_now_is_neither_agreed_to_nor_declined(on: Stage) -> None:
+    """Seed 180: whoever declined was shown an error of ours."""
+    new(on)
+    act(on, "cancel")
+    on.one("invoice")["state"] = ledger.SENDING
+    token = on.world.ports().token()
+    with pytest.raises(Moved, match="it is SENDING now"):
+        decline(on.world.ledger, on.one("invoice")["key"], "ben", "the customer exists", on.world.time, token)
+    with pytest.raises(Moved, match="it is SENDING now"):
+        second(on)
+
+
 def test_a_declined_wish_changes_nothing_and_is_gone(on: Stage) -> None:
     at(on, ledger.HELD)
     act(on, "cancel")
