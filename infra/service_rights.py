@@ -118,9 +118,26 @@ def _rules(template: Template) -> Iterator[str]:
     for rule, resource in resources(template, "AWS::Events::Rule"):
         for target in properties(resource)["Targets"]:
             function = target_of(target["Arn"]) or ""
+            if template["Resources"].get(function, {}).get("Type") == "AWS::SQS::Queue":
+                if not _fills(template, function):
+                    yield f"{rule}: EventBridge may not send to {function}"
+                continue
             sources = {target_of(arn) for arn in _permissions(template, function, "events.amazonaws.com")}
             if rule not in sources:
                 yield f"{rule}: EventBridge may not invoke {function}"
+
+
+def _fills(template: Template, queue: str) -> bool:
+    """Whether the queue's own policy lets EventBridge send from this account's rules, and from them alone."""
+    return any(
+        statement["Effect"] == "Allow"
+        and statement["Principal"] == {"Service": "events.amazonaws.com"}
+        and "sqs:SendMessage" in items(statement["Action"])
+        and target_of(statement["Resource"]) == queue
+        and "${AWS::AccountId}:rule/" in str(statement.get("Condition", {}).get("ArnLike", {}).get("aws:SourceArn"))
+        for _, policy in resources(template, "AWS::SQS::QueuePolicy")
+        for statement in items(properties(policy)["PolicyDocument"]["Statement"])
+    )
 
 
 def _machines(template: Template) -> Iterator[str]:

@@ -194,7 +194,7 @@ class Maker:
         _known(name, properties, "Name Description EventBusName EventPattern ScheduleExpression State Targets RoleArn")
         targets = properties.get("Targets", [])
         for target in targets:
-            _known(f"{name} target", target, "Arn Id Input RetryPolicy RoleArn")
+            _known(f"{name} target", target, "Arn Id Input InputTransformer RetryPolicy RoleArn")
             if target["Arn"].split(":")[2] not in ("lambda", "sqs"):
                 raise NotEmulated(f"{name}: target {target['Arn']}, only functions and queues are emulated")
         rule = properties.get("Name", f"{self._stack}-{name}")
@@ -207,8 +207,13 @@ class Maker:
             events = self._place.client("events")
             bus = properties.get("EventBusName", "default")
             pattern = json.dumps(properties["EventPattern"])
+            if bus not in {one["Name"] for one in events.list_event_buses()["EventBuses"]}:
+                events.create_event_bus(Name=bus)  # a partner's, which stands there before the stack
             events.put_rule(Name=rule, EventBusName=bus, EventPattern=pattern, State="ENABLED" if on else "DISABLED")
-            kept = [{key: target[key] for key in ("Arn", "Id", "Input") if key in target} for target in targets]
+            kept = [
+                {key: target[key] for key in ("Arn", "Id", "Input", "InputTransformer") if key in target}
+                for target in targets
+            ]
             events.put_targets(Rule=rule, EventBusName=bus, Targets=kept)
         return Made(rule, {"Arn": arn})
 

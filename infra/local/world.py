@@ -52,6 +52,23 @@ PARAMETERS = {
 _GRAIN = timedelta(milliseconds=1)
 
 
+def _input(target: Mapping[str, Any], sent: Mapping[str, Any]) -> Any:
+    """What a rule's target is sent: a fixed text, the event, or the event's parts put into a template."""
+    if "Input" in target:
+        return json.loads(target["Input"])
+    if "InputTransformer" not in target:
+        return sent
+    text = str(target["InputTransformer"]["InputTemplate"])
+    for name, path in target["InputTransformer"]["InputPathsMap"].items():
+        value: Any = sent
+        for step in str(path).removeprefix("$.").split("."):
+            value = value[step]
+        # inside quotes of the template a text stands bare, elsewhere a value stands as JSON
+        text = text.replace(f'"<{name}>"', json.dumps(value)).replace(f"_<{name}>", f"_{value}")
+        text = text.replace(f"<{name}>", json.dumps(value))
+    return json.loads(text)
+
+
 class NotSettled(RuntimeError):
     """The world did not come to rest; the text says what was still moving."""
 
@@ -286,7 +303,7 @@ class World:
             for target in rule.targets:
                 sent = {key: value for key, value in event.items() if key != "ingestion-time"}
                 sent["time"] = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-                self.call_later(target["Arn"], json.loads(target["Input"]) if "Input" in target else sent)
+                self.call_later(target["Arn"], _input(target, sent))
 
         return send_to_targets
 

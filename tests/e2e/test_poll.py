@@ -88,3 +88,16 @@ def test_a_customer_whose_webhook_chargebee_lost_reaches_the_legacy_erp() -> Non
         assert by_way == {told["id"]: "", lost["id"]: "poll"}
         postings = [item for item in on.postings("customer") if item["source"] == "chargebee"]
         assert [item["state"] for item in postings] == [ledger.POSTED, ledger.POSTED]
+
+
+def test_a_deal_whose_callout_was_lost_is_onboarded_and_one_that_was_told_is_not_asked_for_again() -> None:
+    with scene() as on:
+        hours(on, 0.2)
+        org = on.sandboxes.salesforce
+        told, lost = (one["Id"] for one in org.opportunities())
+        org.close_won(told)
+        org.close_won(lost, NEVER)
+        hours(on, 1)
+        by_way = {item["find"]: item.get("via", "") for item in on.events() if item["source"] == "salesforce"}
+        assert by_way == {told: "", lost: "poll"}
+        assert {item["source_id"]: item["state"] for item in on.items("run")} == {told: "DONE", lost: "DONE"}

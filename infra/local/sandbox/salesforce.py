@@ -40,6 +40,7 @@ OBJECTS: dict[str, dict[str, tuple[str, int]]] = {
         "Id": ("id", 18), "Name": ("text", 120), "StageName": ("text", 40), "IsWon": ("boolean", 0),
         "CloseDate": ("date", 10), "CurrencyIsoCode": ("text", 3), "Amount": ("number", 18),
         "Selling_Entity__c": ("text", 10), "SystemModstamp": ("datetime", 28), "AccountId": ("id", 18),
+        "LastStageChangeDate": ("datetime", 28),
     },
     "OpportunityLineItem": {
         "Id": ("id", 18), "OpportunityId": ("id", 18), "ProductCode": ("text", 255), "Quantity": ("number", 18),
@@ -249,7 +250,9 @@ class Salesforce(System):
         url = f"/services/data/{VERSION}/sobjects/{table}/{row['Id']}"
         shown: Json = {"attributes": {"type": table, "url": url}}
         for name in names:
-            shown[name] = self._value(table, row, name)
+            parent, _, field = name.rpartition(".")
+            holder = shown.setdefault(parent, {"attributes": {"type": parent}}) if parent else shown
+            holder[field] = self._value(table, row, name)
         return shown
 
     def _value(self, table: str, row: Json, name: str) -> Any:
@@ -352,6 +355,7 @@ class Salesforce(System):
             "Name": name, "StageName": "Negotiation/Review", "IsWon": False,
             "CloseDate": close_date or self.now().date().isoformat(), "CurrencyIsoCode": currency, "Amount": amount,
             "Selling_Entity__c": entity, "SystemModstamp": self._stamp(), "AccountId": account_id,
+            "LastStageChangeDate": self._stamp(),
         })  # fmt: skip
         for line in lines:
             price = Decimal(line.unit_price)
@@ -369,13 +373,25 @@ class Salesforce(System):
         """Win an opportunity: the Flow sends its callout. Returns the event's id; raises KeyError if unknown."""
         with self.lock:
             row = self.rows["Opportunity"][opportunity_id]
-            row |= {"StageName": "Closed Won", "IsWon": True, "SystemModstamp": self._stamp()}
+            row |= {"StageName": "Closed Won", "IsWon": True, "SystemModstamp": self._stamp(),
+                    "LastStageChangeDate": self._stamp()}  # fmt: skip
             self._commits += 1
             digest = hashlib.sha256(self.ids.next("event", 32).encode()).digest()
             event_id = str(uuid.UUID(bytes=digest[:16], version=4))
             self.bodies[event_id] = dumps(self._callout(row, event_id)).encode()
             self.send(event_id, when)
             return event_id
+
+    def change_event(self, *opportunities: str, kind: str = "UPDATE", fields: Sequence[str] = ("StageName",)) -> Json:
+        """What change data capture tells of opportunities, as the event relay puts it on a partner bus."""
+        self._commits += 1
+        header = {
+            "entityName": "Opportunity", "recordIds": list(opportunities), "changeType": kind, "sequenceNumber": 1,
+            "transactionKey": str(uuid.UUID(int=self._commits)), "commitTimestamp": self.epoch() * 1000,
+            "commitNumber": self._commits, "changedFields": list(fields), "nulledFields": [], "diffFields": [],
+        }  # fmt: skip
+        return {"payload": {"ChangeEventHeader": header, "StageName": "Closed Won"}, "schemaId": "5E5O",
+                "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"cdc/{self._commits}"))}  # fmt: skip
 
     def _callout(self, row: Json, event_id: str) -> Json:
         account = self._by_id("Account", row["AccountId"])

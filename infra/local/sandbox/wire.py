@@ -133,7 +133,7 @@ def member(value: Any, *names: str) -> Any:
 
 
 WORD = re.compile(
-    r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<number>-?\d+(?:\.\d+)?)|(?P<word>[A-Za-z_][\w.]*(?:\([^)]*\))?|\*)"
+    r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<moment>\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:?\d\d))|(?P<number>-?\d+(?:\.\d+)?)|(?P<word>[A-Za-z_][\w.]*(?:\([^)]*\))?|\*)"
     r"|(?P<mark><=|>=|<>|!=|[=<>(),]))"
 )
 

@@ -12,6 +12,7 @@ import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -249,8 +250,8 @@ def messages(event: Mapping[str, Any]) -> list[Message]:
 
 def _object(text: str) -> Mapping[str, Any]:
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = json.loads(text, parse_float=Decimal)  # an event from a partner bus lies open in its message
+    except (ValueError, ArithmeticError):
         value = None
     return value if isinstance(value, dict) else {"unreadable": text[:1000]}
 

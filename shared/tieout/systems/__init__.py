@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: is asked for the whole of an object, a lister for the events that it told in vain, a target is written to.
 SYSTEMS: dict[str, tuple[str, ...]] = {
     "stripe": ("source", "reader", "lister", "target"),
-    "salesforce": ("source", "target"),
+    "salesforce": ("source", "reader", "lister", "target"),
     "chargebee": ("source", "lister", "target"),
     "zuora": ("source", "reader"),
     "hubspot": ("source", "reader", "target"),

@@ -60,12 +60,12 @@ def is_due(item: Item, before: str) -> bool:
 def check(ports: Ports, account: str) -> list[Finding]:
     """Everything that can be found out about one account now; never raises for the target's sake."""
     system, _, name = account.partition(":")
-    target = systems.target(system)
     standing = credentials.standing(ports, account, ports.now().date())
     found = [Finding("credentials", _STANDS[standing.state], _credentials(standing))]
     declared = systems.checks(system)
     if standing.state in ("missing", "incomplete") or declared is None:
         return found
+    target = systems.target(system)
     try:
         return found + _asked(target, ports.wire(target, name), declared, ports)
     except Verdict as verdict:

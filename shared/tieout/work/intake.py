@@ -21,6 +21,7 @@ from tieout.core import documents, drift, keys, ledger
 from tieout.core.documents import Document
 from tieout.core.keys import Key
 from tieout.core.ledger import stamp
+from tieout.core.parse import write_json
 from tieout.core.problems import problem
 from tieout.core.verdicts import Ignore, NeedsHuman, Verdict
 from tieout.core.writes import Change, Item, Put, Refused, Write
@@ -114,9 +115,15 @@ def send_and_start(batch: Batch) -> None:
 
 def _open(message: Message, ports: Ports) -> Arrival:
     body = message.body
-    raw = base64.b64decode(body["body_b64"], validate=True) if "body_b64" in body else ports.vault.get(body["body_at"])
+    if "body_b64" in body:
+        raw = base64.b64decode(body["body_b64"], validate=True)
+    elif isinstance(body.get("body"), Mapping):  # from a partner bus, whose rule cannot do more than pass it on
+        raw = write_json(body["body"])
+    else:
+        raw = ports.vault.get(body["body_at"])
     return Arrival(
-        message, body["source"], body["account"], body["delivery"], body["received_at"], raw, body.get("body_at", ""),
+        message, body["source"], body["account"], body["delivery"], stamp(ledger.instant(body["received_at"])), raw,
+        body.get("body_at", ""),
         body.get("via", ""),
     )  # fmt: skip
 

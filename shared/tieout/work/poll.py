@@ -131,26 +131,42 @@ def _page(lister: Lister, asking: Asking, wire: Any, span: Span, page: str, item
 def _send(page: Page, source: str, account: str, ports: Ports) -> Counter[str]:
     """Put what the ledger does not know on the inbox; one read of the ledger a page."""
     named = [(body, _events(source, account, body)) for body in page.bodies]
-    known = ports.ledger.read({key for _, events in named for key in events})
+    wanted = {key for _, events in named for key, _, _ in events}
+    wanted |= {guard for _, events in named for _, guard, _ in events if guard}
+    known = ports.ledger.read(wanted)
     counts: Counter[str] = Counter()
     for body, events in named:
-        if events and all(key in known for key in events):
+        if events and all(_known(known, *event) for event in events):
             counts["known"] += 1
             continue
         delivery = Delivery(source, account, "GET", "", {}, body, ports.now())
         ports.queues.receive_into_inbox({**envelope(delivery, ports.vault.put), "via": VIA})
-        for key in events:
+        for key, _, _ in events:
             ports.log("event_recovered", event=key.pk)
         counts["recovered"] += 1
     return counts
 
 
-def _events(source: str, account: str, body: bytes) -> list[Key]:
-    """The events of a listed body; none where it cannot be read, which intake makes a case."""
+def _events(source: str, account: str, body: bytes) -> list[tuple[Key, Key | None, int]]:
+    """The events of a listed body, each with its object's old-news guard and version; none where it cannot be read,
+    which intake makes a case."""
     try:
-        return [keys.event(source, account, read.event_id) for read in systems.source(source).read(body)]
+        reads = systems.source(source).read(body)
     except Verdict:
         return []
+    found = []
+    for read in reads:
+        flow = flows.match(source, read.type)
+        who = keys.object_id(source, account, read.object_id)
+        guard = keys.guard_item(flow.makes, who) if flow is not None and flow.in_place else None
+        found.append((keys.event(source, account, read.event_id), guard, read.object_version or 0))
+    return found
+
+
+def _known(known: Mapping[Key, Item], event: Key, guard: Key | None, version: int) -> bool:
+    """Whether an event is in the ledger, or this state of its object or a newer one came by another."""
+    seen = known.get(guard) if guard else None
+    return event in known or (seen is not None and int(seen["version"]) >= version)
 
 
 def _save(ports: Ports, key: Key, item: Item, span: Span, page: str, *, finished: bool = True) -> Item:

@@ -139,7 +139,7 @@ def test_soql_reads_rows_and_parents(salesforce: httpx.Client) -> None:
     answer = soql(salesforce, query).json()
     assert (answer["totalSize"], answer["done"]) == (1, True)
     row = answer["records"][0]
-    assert (row["Amount"], row["Account.Name"]) == (3820.0, "Müller & Söhne GmbH")
+    assert (row["Amount"], row["Account"]["Name"]) == (3820.0, "Müller & Söhne GmbH")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_won_opportunity_calls_out_with_a_signature(sandboxes: Sandboxes, inbo
     assert isinstance(event["commit_number"], int)
     assert set(told) == {
         "Id", "Name", "StageName", "IsWon", "CloseDate", "CurrencyIsoCode", "Amount", "Selling_Entity__c",
-        "SystemModstamp", "Account", "Lines",
+        "SystemModstamp", "LastStageChangeDate", "Account", "Lines",
     }  # fmt: skip
     assert (told["StageName"], told["IsWon"], told["Amount"]) == ("Closed Won", True, "12076.50")
     assert told["Account"]["Payment_Terms__c"] == "NET60"

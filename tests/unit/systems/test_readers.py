@@ -37,6 +37,8 @@ def thin(name: str) -> list[Read]:
         event = json.loads((EVENTS / name / f"{type_}.json").read_text("utf-8"))
         if name == "stripe":
             event["data"]["object"]["lines"]["has_more"] = True
+        if name == "salesforce":
+            del event["opportunity"]["LastStageChangeDate"]
         found += systems.source(name).read(json.dumps(event).encode())[:1]
     assert all(read.thin for read in found)
     return found
@@ -259,6 +261,72 @@ def test_a_merged_company_is_read_under_its_survivor_and_a_stranger_is_not() -> 
 def test_line_items_that_are_not_shown_yet_are_waited_for() -> None:
     with pytest.raises(TryAgain, match="source_behind"):
         hubspot(portal(lines=["71"]))
+
+
+# --- Salesforce ----------------------------------------------------------------------------------------------------
+DEAL: Mapping[str, Any] = {
+    "attributes": {"type": "Opportunity"}, "Id": "006RM000yTznfKcYQI", "IsWon": True, "Selling_Entity__c": "US01",
+    "LastStageChangeDate": "2026-11-05T18:30:00.000+0000", "Account": {"attributes": {}, "Id": "001"},
+}  # fmt: skip
+
+
+def org(deal: Mapping[str, Any] | None = DEAL, **settings: str) -> FakeWire:
+    def answer(method: str, path: str) -> Answer:
+        rows: list[Any] = [] if deal is None else [deal]
+        if "OpportunityLineItem" in path:
+            line = {"records": [{"attributes": {}, "Id": "00k1"}], "nextRecordsUrl": "/services/data/v67.0/query/0r8-1"}
+            return Answer(200, {}, json.dumps(line).encode())
+        if path.endswith("/query/0r8-1"):
+            rows = [{"Id": "00k2"}]
+        return Answer(200, {}, json.dumps({"records": rows, "done": True}).encode())
+
+    return FakeWire(answer, settings=settings)
+
+
+def salesforce(wire: FakeWire) -> Read:
+    return systems.reader("salesforce").again(wire, thin("salesforce")[0])
+
+
+def test_a_won_opportunity_is_read_as_our_callout_carries_it_to_its_last_line() -> None:
+    whole = salesforce(org())
+    assert whole.object == {
+        "Id": "006RM000yTznfKcYQI", "IsWon": True, "Selling_Entity__c": "US01", "Account": {"Id": "001"},
+        "LastStageChangeDate": "2026-11-05T18:30:00.000+0000", "Lines": [{"Id": "00k1"}, {"Id": "00k2"}],
+    }  # fmt: skip
+    assert (whole.object_version, whole.entity) == (1793903400000, "US01")
+
+
+def test_an_org_with_one_currency_is_not_asked_for_it_and_has_it_from_its_settings() -> None:
+    wire = org(currency="USD")
+    assert salesforce(wire).object["CurrencyIsoCode"] == "USD"
+    assert "CurrencyIsoCode" not in wire.asked[0][1]
+    asking = org()
+    salesforce(asking)
+    assert "CurrencyIsoCode" in asking.asked[0][1]
+
+
+@pytest.mark.parametrize(("deal", "code"), [(None, "source_gone"), ({**DEAL, "IsWon": False}, "not_for_us"),
+                                            ({**DEAL, "Id": "006RM000other00"}, "source_unreadable"),
+                                            ({**DEAL, "Selling_Entity__c": None}, "deal_incomplete")])  # fmt: skip
+def test_what_is_no_whole_won_opportunity_is_said(deal: Mapping[str, Any] | None, code: str) -> None:
+    with pytest.raises(Verdict) as said:
+        salesforce(org(deal))
+    assert said.value.code == code
+
+
+def test_an_address_of_more_records_that_is_not_the_query_s_own_is_never_followed() -> None:
+    rows = {"records": [], "nextRecordsUrl": "https://evil.example/services/data/v67.0/query/1"}
+    with pytest.raises(NeedsHuman, match="source_unreadable"):
+        systems.lister("salesforce").listed(always(200, rows), SPAN, "")
+
+
+def test_a_listed_win_is_a_thin_callout_named_by_the_deal_and_the_moment_it_was_won() -> None:
+    page = systems.lister("salesforce").listed(
+        always(200, {"records": [{**DEAL, "SystemModstamp": "2026-12-01T00:00:00.000+0000"}]}), SPAN, ""
+    )
+    [read] = systems.source("salesforce").read(page.bodies[0])
+    assert (read.event_id, read.thin) == ("listed:006RM000yTznfKcYQI:2026-11-05T18:30:00.000+0000", True)
+    assert read.object_version == 1793903400000
 
 
 # --- Zuora ---------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -335,7 +336,7 @@ def test_every_captured_event_is_read(path: Path) -> None:
         assert read.object_version is not None
         assert read.unknown == ()
         assert read.ours is None
-        cut = path.parent.name == "stripe"  # whose events are thin only where they cut the lines
+        cut = path.parent.name in ("stripe", "salesforce")  # whose events are thin only where they lack a part
         assert read.thin == (read.type in systems.source(path.parent.name).rereads and not cut)
 
 
@@ -420,3 +421,58 @@ def test_receive_loads_next_to_nothing_with_a_source(name: str) -> None:
         env={"PYTHONPATH": str(ROOT / "shared")},
     )
     assert said.stdout.strip() == "[]"
+
+
+# --- change data capture -------------------------------------------------------------------------------------------
+def change(kind: str = "UPDATE", fields: object = ("StageName",), **header: object) -> bytes:
+    whole = {
+        "entityName": "Opportunity", "recordIds": ["006RM000001aBcDYAU"], "changeType": kind, "sequenceNumber": 1,
+        "transactionKey": "000b7375-d11d", "commitTimestamp": 1787000000000, "commitNumber": 1094911234567,
+        "changedFields": list(fields) if isinstance(fields, tuple) else fields, **header,
+    }  # fmt: skip
+    return json.dumps({"payload": {"ChangeEventHeader": whole}, "id": "aa6ff3a7"}).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "type_", "thin"),
+    [
+        (change(), "opportunity.closed_won", True),
+        (change(fields=("Name", "Amount")), "opportunity.updated", False),
+        (change("CREATE", ()), "opportunity.closed_won", True),
+        (change("GAP_UPDATE", ()), "opportunity.closed_won", True),
+        (change("GAP_CREATE", ()), "opportunity.closed_won", True),
+        (change("GAP_DELETE", ()), "opportunity.deleted", False),
+        (change("DELETE", ()), "opportunity.deleted", False),
+        (change("GAP_OVERFLOW", (), recordIds=["000000000000000AAA"]), "opportunity.gap_overflow", False),
+        (change(entityName="Account"), "account.closed_won", True),
+        (change(fields=None), "opportunity.updated", False),
+    ],
+)
+def test_a_change_that_may_have_won_a_deal_is_thin_and_a_gap_is_read_again(body: bytes, type_: str, thin: bool) -> None:
+    [read] = systems.source("salesforce").read(body)
+    assert (read.type, read.thin, read.object_id[:3]) == (type_, thin, read.object_id[:3])
+    assert read.type == "account.closed_won" or thin == (read.type in systems.source("salesforce").rereads)
+
+
+def test_the_records_of_one_change_event_are_events_of_their_own_whose_ids_outlive_a_replay() -> None:
+    body = change(recordIds=["006RM000001aBcDYAU", "006RM000001aBcEYAU"])
+    reads = systems.source("salesforce").read(body)
+    assert [read.event_id for read in reads] == ["aa6ff3a7:006RM000001aBcDYAU", "aa6ff3a7:006RM000001aBcEYAU"]
+    assert len({json.dumps(read.alone, sort_keys=True) for read in reads}) == 2
+    nameless = json.dumps({name: value for name, value in json.loads(body).items() if name != "id"}).encode()
+    assert systems.source("salesforce").read(nameless)[0].event_id == "000b7375-d11d:1:006RM000001aBcDYAU"
+
+
+@pytest.mark.parametrize("header", [{"recordIds": []}, {"recordIds": ["x"]}, {"recordIds": [7]}, {"changeType": None},
+                                    {"commitTimestamp": "now"}, {"recordIds": ["006' OR Id != '"]}])  # fmt: skip
+def test_a_change_event_without_its_head_is_refused(header: dict[str, Any]) -> None:
+    with pytest.raises(NeedsHuman, match="wrong_shape"):
+        systems.source("salesforce").read(change(**header))
+
+
+def test_a_callout_without_the_moment_of_its_win_is_read_again_so_that_all_ways_have_one_order() -> None:
+    event = json.loads(body_of("salesforce"))
+    [whole] = systems.source("salesforce").read(json.dumps(event).encode())
+    del event["opportunity"]["LastStageChangeDate"]
+    [old] = systems.source("salesforce").read(json.dumps(event).encode())
+    assert (whole.thin, old.thin) == (False, True)

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from tests.fakes import World
+from tieout import tables
 from tieout.contract import Called, Wire
 from tieout.core import keys
 from tieout.core.classify import Answer
 from tieout.core.ledger import stamp
 from tieout.core.verdicts import NeedsHuman
-from tieout.work import checkup
+from tieout.work import checkup, credentials
 
 SECRET = {"base_url": "https://x.example", "api_key": "sk_canary_0123456789"}
 ACCOUNT = "stripe:acct_us"
@@ -91,6 +92,13 @@ def test_a_wire_that_cannot_be_made_is_a_finding() -> None:
     made.secrets.values["stripe", "acct_us"] = SECRET
     found = checkup.check(made.ports(), ACCOUNT)
     assert [(one.what, one.state) for one in found] == [("credentials", "good"), ("connection", "bad")]
+
+
+def test_every_account_that_we_call_can_be_checked_and_one_that_is_only_asked_for_its_credentials() -> None:
+    made = World()
+    every = credentials.accounts(tables.load())
+    assert checkup.run(made.ports(), every)["accounts_checked"] == len(every)
+    assert {"zuora:acme-eu", "chargebee:acme-eu"} <= set(every)
 
 
 def test_a_file_target_is_checked_for_what_it_has() -> None:

@@ -22,7 +22,7 @@ from tieout.core.classify import Row
 from tieout.core.parse import write_json
 from tieout.core.verdicts import NeedsHuman, TryAgain
 from tieout.core.writes import Item, Write
-from tieout.work import intake, poll, windows
+from tieout.work import intake, poll, raw, windows
 from tieout.work.ports import Message
 
 TARGET = "stripe:acct_us"
@@ -296,3 +296,29 @@ def test_the_inbox_has_the_bytes_that_were_listed(scene: Scene) -> None:
     scene.poll(minutes=20)
     (message,) = scene.on.world.queues.inbox
     assert base64.b64decode(message["body_b64"]) == body
+
+
+def test_a_state_of_an_object_that_came_by_another_event_is_known(scene: Scene) -> None:
+    made = scene.on.event("customer.created", id="cus_7", email="a@b.example")
+    told = made | {"id": "evt_told", "created": 1_795_000_000}
+    scene.on.take(told)
+    listed = [made | {"id": "evt_same", "created": 1_795_000_000}, made | {"id": "evt_newer", "created": 1_795_000_001}]
+    for one in listed:
+        scene.lister.happened.append((scene.on.world.time, write_json(one)))
+    assert scene.poll(minutes=20) == {"known": 1, "recovered": 1}
+    (message,) = scene.on.world.queues.inbox
+    assert json.loads(base64.b64decode(message["body_b64"]))["id"] == "evt_newer"
+
+
+def test_an_event_that_lies_open_in_its_message_is_taken_in_with_exact_numbers(scene: Scene) -> None:
+    from tieout.aws import wiring
+
+    event = scene.on.event("invoice.finalized", id="in_1") | {"odd": 0.10000000000000000001}
+    text = json.dumps({"v": 1, "source": "stripe", "account": "acct_us", "delivery": "b_1",
+                       "received_at": "2026-11-20T12:00:00Z"})[:-1]  # fmt: skip
+    body = f'{text},"body":{json.dumps(event)[:-1]},"exact":19.990000000000000001}}}}'
+    (message,) = wiring.messages({"Records": [{"messageId": "m", "body": body}]})
+    assert intake.intake([message], scene.on.world.ports()) == []
+    (item,) = [one for one in scene.on.world.ledger.items.values() if one.get("what") == "event"]
+    assert (item["state"], item["received"]) == (ledger.MADE, "2026-11-20T12:00:00.000Z")
+    assert b"19.990000000000000001" in raw.raw(scene.on.world.vault, item["vault"])

@@ -1,8 +1,14 @@
-"""Salesforce as a source: our documented Flow HTTP callout, because Salesforce signs no webhooks of its own.
+"""Salesforce as a source: our documented Flow HTTP callout, and change data capture through an EventBridge partner bus.
+
+Salesforce signs no webhooks of its own.
 
 The callout's contract: JSON ``{"v":1,"event_id","type","commit_number","opportunity":{…}}`` with the headers
 ``X-Tieout-Timestamp`` (seconds since 1970) and ``X-Tieout-Signature: v1=`` + hex HMAC-SHA256(secret,
-``"{timestamp}.{raw body}"``). ``commit_number`` orders the states of one opportunity.
+``"{timestamp}.{raw body}"``). A callout whose opportunity lacks ``LastStageChangeDate`` or its lines is thin.
+
+A change event carries the changed fields alone, of one record or several, so it is thin; a gap carries none at all. It
+is known by its ``EventUuid`` and record (replay ids are not unique for ever). What orders the wins of a deal is the
+moment of its last change of stage, so that callout, change event and listing of one win are one.
 """
 
 from __future__ import annotations
@@ -10,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from tieout.contract import Delivery, Read, Response
@@ -28,9 +35,13 @@ class Salesforce:
     success = Response(202, '{"accepted":true}', {"content-type": "application/json"})
     secrets_field = "callout_secrets"
     volatile: tuple[str, ...] = ()
-    ignored = frozenset({"opportunity.created", "opportunity.updated", "opportunity.closed_lost"})
+    #: A gap without records (an overflow) names nothing to read: what it covers is found by the listing.
+    ignored = frozenset({
+        "opportunity.created", "opportunity.updated", "opportunity.closed_lost", "opportunity.deleted",
+        "opportunity.undeleted", "opportunity.gap_overflow",
+    })  # fmt: skip
     open: frozenset[str] = frozenset()
-    rereads: Mapping[str, str] = {}
+    rereads: Mapping[str, str] = {"opportunity.closed_won": "/services/data/v67.0/query"}
 
     def verify(self, delivery: Delivery, secrets: Sequence[str]) -> str:
         """The id of the secret that signed; see the contract."""
@@ -52,11 +63,13 @@ class Salesforce:
         return "s_" + hashlib.sha256(signed_by.encode()).hexdigest()[:12]
 
     def read(self, body: bytes) -> Sequence[Read]:
-        """The one callout in ``body``."""
+        """The one callout in ``body``, or the records of one change event."""
         from tieout.core.clocks import EventInstant  # receive verifies only, and loads nothing of this
         from tieout.core.parse import read_json
 
         event = read_json(body)
+        if "payload" in event:
+            return _changes(event)
         about = event.get("opportunity")
         if not isinstance(about, Mapping):
             raise _wrong("opportunity")
@@ -65,8 +78,10 @@ class Salesforce:
             raise _wrong("commit_number")
         try:
             occurred = EventInstant.parse(_text(about, "SystemModstamp")).value
+            stage = about.get("LastStageChangeDate")
+            version = int(EventInstant.parse(stage).value.timestamp() * 1000) if isinstance(stage, str) else None
         except NeedsHuman:
-            raise _wrong("SystemModstamp") from None
+            raise _wrong("SystemModstamp or LastStageChangeDate") from None
         return (
             Read(
                 event_id=_text(event, "event_id"),
@@ -74,11 +89,63 @@ class Salesforce:
                 object_id=_text(about, "Id"),
                 object=about,
                 occurred=occurred,
-                object_version=number,
+                object_version=number if version is None else version,
+                thin=version is None or "Lines" not in about,
                 entity=_optional(about, "Selling_Entity__c"),
                 unknown=tuple(sorted(set(event) - KNOWN)),
             ),
         )
+
+
+#: What a change is to us, by its type: one that may have won the deal, and the others.
+CHANGES = {"CREATE": "created", "DELETE": "deleted", "UNDELETE": "undeleted", "UPDATE": "updated"}
+#: Fields of which a change may have won the deal.
+WINS = frozenset({"StageName", "IsWon", "IsClosed"})
+#: An event holds the records of one transaction that changed alike.
+RECORDS_MOST = 1000
+LAST_MILLISECOND = 253_402_300_799_999
+
+
+def _changes(event: Mapping[str, Any]) -> Sequence[Read]:
+    """One read for each record of a change event: what changed is not asked, the record is read again."""
+    payload = event["payload"]
+    header = payload.get("ChangeEventHeader") if isinstance(payload, Mapping) else None
+    if not isinstance(header, Mapping):
+        raise _wrong("ChangeEventHeader")
+    kind, entity = _text(header, "changeType"), _text(header, "entityName")
+    records, stamp = header.get("recordIds"), header.get("commitTimestamp")
+    if not isinstance(records, list) or not 0 < len(records) <= RECORDS_MOST:
+        raise _wrong("recordIds")
+    if type(stamp) is not int or not 0 <= stamp <= LAST_MILLISECOND:
+        raise _wrong("commitTimestamp")
+    changed = header.get("changedFields")
+    fields = set(changed) if isinstance(changed, list) and all(isinstance(one, str) for one in changed) else set()
+    uuid = _optional(event, "id") or f"{_text(header, 'transactionKey')}:{header.get('sequenceNumber')}"
+    if kind == "GAP_OVERFLOW":
+        what = "gap_overflow"
+    elif kind == "CREATE" or (kind.startswith("GAP_") and kind != "GAP_DELETE") or (kind == "UPDATE" and fields & WINS):
+        what = "closed_won"  # it may be: the record says
+    else:
+        what = CHANGES.get(kind.removeprefix("GAP_"), "updated")
+    return tuple(
+        Read(
+            event_id=f"{uuid}:{_record(record)}",
+            type=f"{entity.lower()}.{what}",
+            object_id=_record(record),
+            object=payload,
+            occurred=datetime.fromtimestamp(stamp // 1000, UTC),
+            object_version=stamp,
+            alone={"id": uuid, "record": record, "payload": payload},
+            thin=what == "closed_won",
+        )
+        for record in records
+    )
+
+
+def _record(value: Any) -> str:
+    if not isinstance(value, str) or not 15 <= len(value) <= 18 or not value.isalnum() or not value.isascii():
+        raise _wrong("recordIds")
+    return value
 
 
 def _signatures(header: str) -> list[str]:

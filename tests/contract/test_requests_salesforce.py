@@ -1,0 +1,50 @@
+"""What Salesforce is asked, and what it relays, against its own description."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.contract.test_requests import CONTRACTS, load
+from tieout import systems
+from tieout.systems.salesforce.reader import ACCOUNT, DEAL, LINE, WON
+
+pytestmark = pytest.mark.skipif(
+    not CONTRACTS.is_dir(), reason=f"no vendor contracts at {CONTRACTS}: set CONTRACTS_DIR to run these tests"
+)
+#: Fields that an org has by a setting of its own: several currencies, and the picklists of states and countries.
+BY_SETTING = {"CurrencyIsoCode", "BillingStateCode", "BillingCountryCode"}
+
+
+def fields(name: str) -> set[str]:
+    schemas = load("salesforce/openapi.v59.subset.json")["components"]["schemas"]
+    return set(schemas[f"{name}SObject"]["properties"])
+
+
+@pytest.mark.parametrize(("name", "asked"), [("Opportunity", DEAL), ("Account", ACCOUNT), ("OpportunityLineItem", LINE),
+                                             ("Opportunity", WON)])  # fmt: skip
+def test_every_standard_field_that_is_asked_for_exists(name: str, asked: tuple[str, ...]) -> None:
+    assert {one for one in asked if not one.endswith("__c")} - BY_SETTING <= fields(name)
+
+
+def test_a_planted_mistake_is_seen() -> None:
+    assert not {"LastStageChange"} <= fields("Opportunity")
+
+
+@pytest.mark.parametrize(
+    ("sample", "type_", "thin"),
+    [("cdc.opportunity.closed_won", "opportunity.closed_won", True),
+     ("cdc.account.gap_update", "account.closed_won", True), ("cdc.gap_overflow", "orderitem.gap_overflow", False)],
+)  # fmt: skip
+def test_the_published_change_events_are_read(sample: str, type_: str, thin: bool) -> None:
+    [read] = systems.source("salesforce").read((CONTRACTS / f"salesforce/samples/{sample}.json").read_bytes())
+    assert (read.type, read.thin) == (type_, thin)
+
+
+def test_what_the_event_relay_puts_on_the_bus_is_read_and_known_by_its_id() -> None:
+    relayed = json.loads((CONTRACTS / "salesforce/samples/eventbridge.event_relay.cdc.json").read_text("utf-8"))
+    detail = relayed["event"]["detail"]
+    [read] = systems.source("salesforce").read(json.dumps(detail).encode())
+    assert read.event_id == f"{detail['id']}:006RM000001aBcDYAU"
+    assert relayed["event"]["source"].startswith("aws.partner/salesforce.com/")
