@@ -227,13 +227,18 @@ class Work:
 
 @dataclass(frozen=True)
 class Echo:
-    """What the target shows of our document: its own id and number, our reference, currency and total (minor units)."""
+    """What the target shows of our document: its own id and number, our reference, currency and total (minor units).
+
+    ``later`` is true of a job that was taken and is not done: nothing is shown yet, and ``remote`` is the job's name,
+    by which :attr:`Work.batch` asks for it.
+    """
 
     remote: str
     ref: str | None = None
     number: str | None = None
     currency: str | None = None
     total: int | None = None
+    later: bool = False
 
 
 @dataclass(frozen=True)
@@ -369,7 +374,7 @@ class Target(Protocol):
     verdicts: Sequence[Row]
     #: True where many postings go out as one file or job and are acknowledged later (DELIVERED).
     batches: bool
-    #: Seconds after which a missing acknowledgement opens a case (batch targets).
+    #: Seconds after which a missing acknowledgement opens a case (targets that acknowledge later).
     ack_due: int
 
     def build(self, kind: str, action: str, ref: str, payload: Mapping[str, Any]) -> bytes:
@@ -378,7 +383,8 @@ class Target(Protocol):
     def send(self, wire: Wire, work: Sequence[Work]) -> Sequence[Echo | None]:
         """Send recorded requests (one, or a batch where ``batches``); what the target echoes of each.
 
-        ``None`` stands for *delivered, acknowledged later*. Raises a verdict. An empty answer is read back here, once.
+        ``None``, or an echo that is ``later``, stands for *delivered, acknowledged later*. Raises a verdict. An empty
+        answer is read back here, once.
         """
 
     def find(self, wire: Wire, work: Work) -> Found:

@@ -17,6 +17,8 @@ fail. Where to look::
     zuora.py              token, object queries that may lag, callouts
     zendesk.py            tickets, organizations, signed event webhooks
     avalara.py            transactions by code, addresses
+    snowflake.py          key-pair tokens, two statements over one table
+    extract.py            a lake that proves manifests and merges
     legacy.py             CSV batches on a file drop, acknowledged later
     faults.py             the ways to misbehave, one table
     any other             found by its function ``stand``

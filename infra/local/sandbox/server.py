@@ -49,6 +49,13 @@ Kind = TypeVar("Kind", bound=System)
 
 
 @runtime_checkable
+class Reads(Protocol):
+    """A sandbox that reads files from the drop."""
+
+    drop: Drop | None
+
+
+@runtime_checkable
 class Sends(Protocol):
     """A sandbox that sends webhooks."""
 
@@ -79,7 +86,7 @@ class Sandboxes:
     """Every outside system, misbehaving on request: those the story plays with by name, the others found.
 
     ``deliver`` sends a webhook to the product and returns the status; until it is set nobody answers. ``drop`` is
-    the legacy ERP's file drop. Time is world time, from ``clock``.
+    the file drop of those that take files. Time is world time, from ``clock``.
     """
 
     def __init__(self, clock: Clock | HasNow, seed: int = 0) -> None:
@@ -113,12 +120,14 @@ class Sandboxes:
 
     @property
     def drop(self) -> Drop | None:
-        """The legacy ERP's file drop."""
+        """The file drop of those that take files."""
         return self.legacy.drop
 
     @drop.setter
     def drop(self, drop: Drop | None) -> None:
-        self.legacy.drop = drop
+        for one in self.accounts:
+            if isinstance(one, Reads):
+                one.drop = drop
 
     def _send(self, path: str, headers: dict[str, str], body: bytes) -> int:
         return 0 if self.deliver is None else self.deliver(path, headers, body)

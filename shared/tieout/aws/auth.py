@@ -9,6 +9,7 @@ renewed by one process at a time, and the new pair is stored before it is used. 
 from __future__ import annotations
 
 import base64
+import hashlib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 
 from authlib.oauth2.rfc6749.parameters import prepare_token_request
 from authlib.oauth2.rfc7523.assertion import sign_jwt_bearer_assertion
+from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
@@ -30,6 +32,8 @@ MARGIN: Final = timedelta(seconds=60)
 UNTOLD_LIFE: Final = 900
 #: Lifetime of a signed assertion, in seconds: long enough for clocks that differ, short enough to be worthless later.
 ASSERTION_LIFE: Final = 300
+#: Lifetime of a token that we sign ourselves, in seconds; Snowflake takes none that lives longer than an hour.
+KEYPAIR_LIFE: Final = 3000
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 BEARER_GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 #: How soon a process that found another one renewing looks again, in seconds.
@@ -109,6 +113,48 @@ class OAuth1:
     def renew(self, spent: Mapping[str, str]) -> bool:
         """Nothing is kept, so there is nothing to renew."""
         return False
+
+
+@dataclass(repr=False)
+class KeyPair:
+    """A token signed here, by a key whose public half the vendor has (Snowflake's key-pair authentication)."""
+
+    account: str
+    user: str
+    private_key: str
+    header: str
+    header_value: str
+    now: Callable[[], datetime]
+    _value: str = ""
+    _until: datetime | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def sign(self, call: Call) -> dict[str, str]:
+        """A token that is still good for a minute, and the header that says of what kind it is."""
+        with self._lock:
+            if self._until is None or self.now() >= self._until - MARGIN:
+                self._until = self.now() + timedelta(seconds=KEYPAIR_LIFE)
+                self._value = self._signed(int(self.now().timestamp()))
+            return {**_bearer(self._value), self.header: self.header_value}
+
+    def _signed(self, issued: int) -> str:
+        try:
+            key = RSAKey.import_key(self.private_key)
+            print_ = base64.b64encode(hashlib.sha256(key.as_der(private=False)).digest()).decode()
+            # The account's locator goes without its region, and both names in capitals.
+            subject = f"{self.account.partition('.')[0].upper()}.{self.user.upper()}"
+            claims = {"iss": f"{subject}.SHA256:{print_}", "sub": subject, "iat": issued, "exp": issued + KEYPAIR_LIFE}
+            return str(jwt.encode({"alg": "RS256", "typ": "JWT"}, claims, key))
+        except (ValueError, TypeError, JoseError):
+            self._until = None
+            raise TryAgain("target_credentials", "the private key cannot sign", after=60) from None
+
+    def renew(self, spent: Mapping[str, str]) -> bool:
+        """Sign anew: a clock that is off may have made the last one look old."""
+        with self._lock:
+            if spent.get("Authorization") == _bearer(self._value)["Authorization"]:
+                self._until = None
+        return True
 
 
 @dataclass(repr=False)
@@ -261,6 +307,9 @@ def credentials(
         case "oauth1":
             return OAuth1(given("consumer_key"), given("consumer_secret"), given("token_id"), given("token_secret"),
                           given("realm"), now)  # fmt: skip
+        case "keypair_jwt":
+            return KeyPair(given(auth["account"]), given(auth["user"]), given("private_key"), auth["header"],
+                           auth["header_value"], now)  # fmt: skip
         case "oauth2_client_credentials":
             form, headers = _secret_form(auth, given("client_id"), given("client_secret"))
             return Token(form, _token_url(auth, secret), post, now, headers)

@@ -53,6 +53,9 @@ SCHEMES: Final[Mapping[str, Scheme]] = {
         Scheme("oauth2_refresh", "OAuth 2 authorization code with a refresh token that changes at each use.",
                ("client_id", "client_secret", "refresh_token"), "the refresh token's: it dies when it is not used",
                "by itself, by one process at a time; the new pair is stored before it is used", rotates=True),
+        Scheme("keypair_jwt", "A short-lived token of our own, signed by a key whose public half the vendor holds.",
+               ("{account}", "{user}", "private_key"), "each token an hour at most; the key has " + _NEVER,
+               "tokens by themselves; the key by a person, who registers a second public key first"),
         Scheme("drop", "A bucket prefix, by the role's rights; or an SFTP host that the secret names, with `user`, "
                "`password` or `private_key`, and the pinned `host_key` (one, or several while it changes).", (), _NEVER,
                "of a bucket none; of an SFTP host a person puts the new one into the secret"),

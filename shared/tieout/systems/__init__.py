@@ -32,6 +32,8 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "tryton": ("target",),
     "sap": ("target",),
     "avalara": ("target",),
+    "snowflake": ("target",),
+    "extract": ("target",),
 }
 SOURCES = tuple(name for name, roles in SYSTEMS.items() if "source" in roles)
 READERS = tuple(name for name, roles in SYSTEMS.items() if "reader" in roles)

@@ -341,7 +341,7 @@ def claim(batch: Batch, item: Item, target: Target, rendered: render.Rendered, r
             raise NotYet("behind", gate="lane", head=lanes.head(lane) or "nothing")
         moved = ledger.move(
             found, ledger.SENDING, now, ports.owner, token, due_at=now + lease, set=intent,
-            remove=("code", "facts", "hold", "case", "looks", "aside", "released"), epoch=intent["epoch"],
+            remove=("code", "facts", "hold", "case", "looks", "aside", "released", "batch"), epoch=intent["epoch"],
             ref=item["ref"],
             mapping=rendered.mapping, sha256=rendered.sha256, redated=intent.get("posting_date"),
             late=", ".join(rendered.lateness.reasons) if rendered.lateness else "",
@@ -421,8 +421,9 @@ def finish(batch: Batch, claimed: Sequence[Claimed], *, last: bool) -> None:
 
 def succeeded(one: Claimed, echo: Echo | None, now: datetime) -> Outcome:
     """What an answered call becomes: POSTED where the target shows our document, DELIVERED where it answers later."""
-    if echo is None:
-        return Outcome(ledger.DELIVERED, due_at=now + ACK_AGAIN, note={"batch": one.item.get("batch")})
+    if echo is None or echo.later:
+        job = echo.remote if echo else one.item.get("batch")
+        return Outcome(ledger.DELIVERED, due_at=now + ACK_AGAIN, set={"batch": job} if job else {}, note={"batch": job})
     difference = differs(one.item, one.target, echo)
     if difference:
         verdict = Uncertain("target_echo_differs", difference, difference=difference)

@@ -134,7 +134,8 @@ def rules(ports: Ports, posting: Item) -> gates.Rules:
 
     fence = cell("residency", posting["entity"]) if cell("residency", posting["entity"], "fenced") else None
     owner = cell("ownership", posting["kind"]) if cell("ownership", posting["kind"], "other") == "case" else None
-    limit = cell("limits", f"{posting['kind']}:{posting.get('currency')}")
+    # What follows an acceptance was let through with it: the same amount is not asked a second time.
+    limit = None if posting.get("after") else cell("limits", f"{posting['kind']}:{posting.get('currency')}")
     return gates.Rules(
         fence=str(fence) if fence else None,
         owner=str(owner) if owner else None,

@@ -53,6 +53,7 @@ AUTH: Mapping[str, dict[str, str]] = {
     "oauth2_jwt_assertion": {"token_path": "/token", "algorithm": "PS256"},
     "oauth2_jwt_bearer": {"token_path": "/token", "algorithm": "RS256", "audience": "https://login.example"},
     "oauth2_refresh": {"token_path": "/token"},
+    "keypair_jwt": {"account": "login", "user": "password", "header": "X-Kind", "header_value": "KEYPAIR_JWT"},
 }
 
 
@@ -188,6 +189,28 @@ def test_a_signed_grant_names_its_subject_and_its_audience() -> None:
 
 
 # --- rotation ----------------------------------------------------------------------------------------------------
+def test_a_key_pairs_token_names_account_user_and_the_prints_of_the_public_half() -> None:
+    clock = Clock()
+    secret = {"account": "acmeorg-acme.eu-central-1", "user": "loader", "private_key": PEM}
+    auth = {"scheme": "keypair_jwt", "account": "account", "user": "user", "header": "X-Kind", "header_value": "JWT"}
+    signer = credentials(auth, secret, lambda *_: (500, None), clock)
+    headers = signer.sign(CALL)
+    assert headers["X-Kind"] == "JWT"
+    public = KEY.public_key()
+    spki = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    token = jwt.decode(headers["Authorization"].removeprefix("Bearer "), RSAKey.import_key(PEM), algorithms=["RS256"])
+    prints = base64.b64encode(hashlib.sha256(spki).digest()).decode()
+    assert token.claims["sub"] == "ACMEORG-ACME.LOADER"
+    assert token.claims["iss"] == f"ACMEORG-ACME.LOADER.SHA256:{prints}"
+    assert token.claims["exp"] - token.claims["iat"] < 3600
+    assert signer.sign(CALL) == headers, "it is used for as long as it is good"
+    clock.at += timedelta(seconds=2941)
+    later = signer.sign(CALL)
+    assert later != headers
+    assert signer.renew(headers), "an older one is forgotten already"
+    assert signer.sign(CALL) == later
+
+
 def test_a_rotating_token_is_renewed_by_one_process_and_read_by_the_others() -> None:
     vendor, store, now = Vendor(), Store(), Clock()
     one, two = rotating(vendor, store, now), rotating(vendor, store, now)

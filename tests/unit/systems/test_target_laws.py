@@ -150,7 +150,7 @@ def test_every_step_of_the_flow_table_can_be_done_by_every_target_a_route_may_ch
 @every_target
 def test_a_file_target_says_when_an_acknowledgement_is_late(name: str) -> None:
     target = systems.target(name)
-    assert (target.ack_due > 0) == target.batches
+    assert target.ack_due > 0 or not target.batches
     assert target.finds in Finds
 
 

@@ -12,10 +12,11 @@ from tieout import flows
 from tieout.core import keys, ledger
 from tieout.core.documents import Ticket
 from tieout.core.keys import Key
+from tieout.core.lookup import Row, Table
 from tieout.core.routing import Route
 from tieout.core.verdicts import NeedsHuman
 from tieout.core.writes import Item
-from tieout.work import make, settle
+from tieout.work import make, render, settle
 
 CUSTOMER = "cus_1"
 SUPPORT = Route("support", "zendesk", "acme", entity="US01")
@@ -151,6 +152,45 @@ def test_a_route_to_a_system_that_cannot_do_it_stops_the_event_and_not_the_booki
         on.take(on.event("customer.created", id="cus_9") | {"id": "evt_c"})
         event = on.world.ledger.items[Key("E#stripe:acct_us:evt_c")]
         assert (event["state"], event["code"]) == (ledger.CASE, "target_refused")
+
+
+def test_a_load_stands_in_no_lane_and_reads_only_the_acceptance(on: Stage) -> None:
+    with routed(Route("warehouse", "snowflake", "acme", entity="US01")):
+        invoice(on)
+        on.settle()
+        (load,) = [item for item in on.postings("invoice") if item["step"] == "load"]
+        (booked,) = [item for item in on.postings("invoice") if item["step"] == "post"]
+        assert load["state"] == ledger.POSTED
+        assert "lane" not in load
+        assert load["reads"] == [list(keys.posting_item(booked["key"]))]
+
+
+def test_a_tax_that_waits_for_a_person_holds_up_its_own_lane_only(on: Stage) -> None:
+    with routed(Route("tax", "avalara", "acme", entity="US01"), Route("warehouse", "snowflake", "acme")):
+        on.targets["avalara"].trouble.append(refuses(NeedsHuman("target_refused")))
+        invoice(on)
+        on.settle()
+        on.take(on.event("invoice.voided", id="in_1", customer=CUSTOMER, number="INV-1") | {"id": "evt_v"})
+        on.settle()
+        states = {(item["step"], item["action"]): item["state"] for item in on.postings("invoice")}
+        assert states == {
+            ("post", "create"): ledger.POSTED, ("post", "void"): ledger.POSTED,
+            ("load", "create"): ledger.POSTED, ("load", "void"): ledger.POSTED,
+            ("tax", "create"): ledger.REFUSED, ("tax", "void"): ledger.NEW,
+        }  # fmt: skip
+
+
+def test_an_amount_and_a_period_that_were_let_through_are_not_asked_about_again(on: Stage) -> None:
+    with routed(Route("warehouse", "snowflake", "acme")):
+        invoice(on)
+        on.settle()
+        (load,) = [item for item in on.postings("invoice") if item["step"] == "load"]
+        ports = on.world.ports()
+        assert "posting_date" not in load
+        low = Table("limits", [Row("*", {"value": 1})], owner="x", version="1")
+        with routed(limits=low):
+            assert render.rules(ports, {**load, "after": ""}).limit == 1
+            assert render.rules(ports, load).limit is None
 
 
 def test_every_step_that_follows_has_a_name_of_its_own_in_its_flow() -> None:
