@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import quote, unquote
@@ -12,16 +13,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fakes import Secrets
-from tests.unit.desk.conftest import KEY, OWN, Here, Visitor, request_event
+from tests.fakes import Secrets, World
+from tests.unit.desk.conftest import KEY, OWN, Here, Projected, Visitor, request_event
 from tests.unit.desk.scene import NOW, Scene
 from tests.unit.desk.test_ask import by_state
+from tieout.aws import clock
 from tieout.aws.web import pages
 from tieout.aws.web.door import authorize
 from tieout.aws.web.oidc import own_page
 from tieout.aws.web.session import LOGIN, LOGIN_LIFETIME, SESSION, KeyMissing, Person, Sealer, cookie, roles_of
-from tieout.core import ledger
+from tieout.core import keys, ledger
 from tieout.core.money import Money
+from tieout.work import probe
 from tieout.work.ports import Unavailable
 
 PAGES = ("/desk", "/desk/postings", "/desk/events", "/desk/cases", "/desk/runs", "/desk/tie")
@@ -399,3 +402,26 @@ def test_printed_money_reads_back_as_itself(minor: int, code: str) -> None:
 )  # fmt: skip
 def test_spans_are_said_in_their_two_largest_units(span: dict[str, int], text: str) -> None:
     assert pages.ago(timedelta(**span)) == text
+
+
+def test_a_gap_and_a_job_that_is_behind_stand_among_the_cases(books: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are no documents and have no page of their own; the list says all there is."""
+    monkeypatch.setattr(clock, "source", lambda: NOW)
+    since, world = ledger.stamp(NOW - timedelta(hours=9)), World()
+    stream, job = keys.stream_item("xero", "acme", "webhooks"), keys.job_item("credentials")
+    world.ledger.items = {
+        stream: {"pk": stream.pk, "sk": "-", "what": "stream", "number": "webhooks", "source": "xero", "patience": 900,
+                 "account": "acme", "stream": "webhooks", "state": ledger.WAITING, "holes": [[8, 8, since]], "rev": 1,
+                 "opened": since, "updated": since, **ledger.due(stream.pk, NOW)},
+        job: {"pk": job.pk, "sk": "-", "what": "job", "number": "credentials", "means": "nobody looks", "done": since,
+              "rev": 1, **ledger.due(job.pk, NOW)},
+    }  # fmt: skip
+    world.time = NOW
+    assert probe.probe(world.ports()).total() == 2
+    visitor = Visitor(Here(Projected({**books.ledger.items, **world.ledger.items}), books.vault))
+    found = {cause["code"]: cause["cases"][0] for cause in visitor.api("/v1/cases").json()["causes"]}
+    page = unescape(visitor.page("/desk/cases").body)
+    for code in ("sequence_gap", "job_behind"):
+        assert found[code]["sentence"] in page
+        assert found[code]["actions"] == []
+    assert "8 did not come" in found["sequence_gap"]["sentence"]
