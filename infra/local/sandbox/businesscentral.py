@@ -35,10 +35,10 @@ FILTER = re.compile(r"(\w+) eq '((?:[^']|'')*)'")
 #: Percent by tax code, and general ledger accounts by id.
 TAXES = {"NY-TAX": Decimal("8.875"), "CA-TAX": Decimal("7.25"), "NOTAX": Decimal(0)}
 ACCOUNTS = {"b0f1a2c3-44e3-ea11-bb43-000d3a2feca1": "10100"}
-ITEMS = frozenset({"PRO", "SEAT", "SETUP", "USAGE", "SUPPORT"})
+ITEMS = frozenset({"PRO", "SEAT", "SETUP", "USAGE", "SUPPORT", "CREDIT"})
 CUSTOMER = frozenset({"number", "displayName", "type", "addressLine1", "addressLine2", "city", "state", "country",
                       "postalCode", "phoneNumber", "email", "taxRegistrationNumber", "currencyCode",
-                      "paymentTermsId"})  # fmt: skip
+                      "paymentTermsId", "blocked"})  # fmt: skip
 LINE = frozenset({"lineType", "lineObjectNumber", "description", "quantity", "unitPrice", "taxCode"})
 #: Of each document: its lines, its date, the fields that may be written, the kind in a book.
 DOCUMENTS: dict[str, tuple[str, str, frozenset[str], str]] = {
@@ -390,8 +390,12 @@ class BusinessCentral(System):
 
     def book(self) -> list[Entry]:
         """What it holds, exactly; drafts and unposted journals with their status."""
-        found = [self._entry("customer", row, str(row["number"]), "", Decimal(0), "active")
-                 for row in self.rows["customers"].values()]  # fmt: skip
+        found = [
+            self._entry(
+                "customer", row, str(row["number"]), "", Decimal(0), "blocked" if row["blocked"].strip() else "active"
+            )
+            for row in self.rows["customers"].values()
+        ]
         for entities, (_, _, _, kind) in DOCUMENTS.items():
             for row in self.rows[entities].values():
                 parent = self.rows["salesInvoices"].get(str(row.get("invoiceId")).lower(), {})

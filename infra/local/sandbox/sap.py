@@ -318,7 +318,7 @@ class Sap(System):
         """What it holds, exactly: partners, orders, and each entry with the larger of its two sides."""
         found = [
             Entry(self.name, self.account, str(row["BusinessPartnerIDByExtSystem"]), "customer", number, "", 0, "",
-                  f"active {row['rev']}" if row["rev"] > 1 else "active")
+                  "blocked" if row.get("BusinessPartnerIsBlocked") else f"active {row['rev']}".removesuffix(" 1"))
             for number, row in self.partners.items()
         ]  # fmt: skip
         for number, row in self.orders.items():

@@ -211,3 +211,13 @@ def test_a_stale_token_is_renewed_once_and_an_account_without_its_company_is_not
     bare = {**there(desk).secret(), "settings": {}}
     with pytest.raises(TryAgain, match="company_id"):
         BC.send(HttpWire(BC, "acme", lambda: bare, desk.bench.now), [desk.work("customer", "upsert")])
+
+
+def test_an_undone_customer_is_blocked_and_one_that_is_not_there_cannot_be_undone(desk: Case) -> None:
+    undo = desk.work("customer", "undo")
+    desk.post(undo)
+    assert [status for _, _, status in entries(desk, "customer")] == ["blocked"]
+    assert BC.look(desk.wire, "customer", {"name": "Bluebird Robotics Inc"}) == []
+    with pytest.raises(NeedsHuman, match="target_no_such_thing"):
+        BC.send(desk.wire, [desk.make("customer", "undo", "nobody")])
+    assert len(entries(desk, "customer")) == 1

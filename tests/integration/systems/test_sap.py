@@ -138,6 +138,15 @@ def test_a_customer_is_seen_by_name_unless_it_is_archived(desk: Case) -> None:
     assert SAP.look(desk.wire, "customer", {"name": "x" * 41}) == []
 
 
+def test_an_undone_customer_is_blocked_and_one_that_is_not_there_cannot_be_undone(desk: Case) -> None:
+    desk.post(desk.work("customer", "undo"))
+    assert [one.status for one in there(desk).book()] == ["blocked"]
+    assert SAP.look(desk.wire, "customer", {"name": "Bluebird Robotics Inc"}) == []
+    with pytest.raises(NeedsHuman, match="target_no_such_thing"):
+        SAP.send(desk.wire, [desk.make("customer", "undo", "nobody")])
+    assert len(there(desk).partners) == 1
+
+
 def test_a_record_that_somebody_works_on_is_tried_again_also_where_the_log_says_it(desk: Case) -> None:
     invoice = desk.work("invoice", "create")
     there(desk).locked = True

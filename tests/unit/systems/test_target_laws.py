@@ -244,6 +244,10 @@ def test_what_the_transport_says_passes_through(name: str) -> None:
             systems.target(name).send(FakeWire(lost), [one])
 
 
+#: Whose undo writes only where it has found what to undo: here nothing is there.
+LOOKS_FOR_WHAT_IT_UNDOES = ("stripe", "businesscentral", "sap")
+
+
 @every_http_target
 @pytest.mark.parametrize(
     "failure", [TryAgain("target_unreachable"), NeedsHuman("target_forbidden"), Uncertain("target_lost")]
@@ -260,7 +264,7 @@ def test_once_a_write_was_taken_no_failure_behind_it_lets_it_be_sent_again(name:
         return Answer(200, {}, case_of(name).before(path))  # a look before the write finds nothing
 
     for one in works(name):
-        if one.action == "undo" and name == "stripe":
+        if one.action == "undo" and name in LOOKS_FOR_WHAT_IT_UNDOES:
             continue
         written.clear()
         with pytest.raises(Uncertain):

@@ -29,6 +29,7 @@ from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain, Verdict
 #: Entity set of each kind and action.
 SETS: Final[Mapping[tuple[str, str], str]] = {
     ("customer", "upsert"): "customers",
+    ("customer", "undo"): "customers",
     ("invoice", "create"): "salesInvoices",
     ("invoice", "void"): "salesCreditMemos",
     ("credit_note", "create"): "salesCreditMemos",
@@ -68,7 +69,8 @@ class BusinessCentral:
     #: Of one user: five requests are worked on at once, six thousand are taken in five minutes.
     budget = Budget(concurrency=5, rates=(Rate(6000, 300),))
     actions: Mapping[tuple[str, str], Action] = {
-        ("customer", "upsert"): Action("businesscentral.customer", echo=("ref",), once=False),
+        ("customer", "upsert"): Action("businesscentral.customer", echo=("ref",), once=False, undo="undo"),
+        ("customer", "undo"): Action("businesscentral.customer_undo", echo=("ref",), once=False),
         ("invoice", "create"): Action("businesscentral.invoice", undo="void"),
         ("invoice", "void"): Action("businesscentral.invoice_void"),
         ("credit_note", "create"): Action("businesscentral.credit_note"),
@@ -99,7 +101,8 @@ class BusinessCentral:
                 body = {**journal, "customerPayments": [line]}
             case _:
                 body = {"externalDocumentNumber": ref, **payload}
-        return Request("POST", f"/{entities}", write_json(body), {"Content-Type": JSON, "Accept": JSON}).dump()
+        method = "PATCH" if action == "undo" else "POST"
+        return Request(method, f"/{entities}", write_json(body), {"Content-Type": JSON, "Accept": JSON}).dump()
 
     def send(self, wire: Wire, work: Sequence[Work]) -> Sequence[Echo | None]:
         """Look, make what is not there, look again, post, read back; a customer is made or changed in one call."""
@@ -110,6 +113,8 @@ class BusinessCentral:
         if there:
             path, headers = _at("customers", str(there[0].get("id"))), {"If-Match": str(there[0].get("@odata.etag"))}
             answer = self._call(wire, "PATCH", path, request.body, {**request.headers, **headers})
+        elif work.action == "undo":
+            raise NeedsHuman("target_no_such_thing", "nothing to undo", said=f"no customer {work.ref}")
         else:
             answer = self._call(wire, request.method, request.path, request.body, request.headers)
         return _document(_record(answer), work, "customers", request).echo

@@ -81,7 +81,8 @@ class Sap:
     #: SAP publishes no limit; four calls at once leave a tenant its people.
     budget = Budget(concurrency=4)
     actions: Mapping[tuple[str, str], Action] = {
-        ("customer", "upsert"): Action("sap.customer", echo=("ref",), once=False),
+        ("customer", "upsert"): Action("sap.customer", echo=("ref",), once=False, undo="undo"),
+        ("customer", "undo"): Action("sap.customer_undo", echo=("ref",), once=False),
         ("quote", "create"): Action("sap.sales_order"),
         ("invoice", "create"): Action("sap.invoice", undo="void"),
         ("invoice", "void"): Action("sap.invoice_void"),
@@ -111,9 +112,11 @@ class Sap:
         shape = SHAPES.get(kind)
         if shape is None:
             return Request("POST", journal.PATH, journal.envelope(ref, payload), journal.HEADERS).dump()
-        body = {shape.reference: ref, **(_partner(payload) if kind == "customer" else payload)}
+        body = {shape.reference: ref, **(_partner(payload) if (kind, action) == ("customer", "upsert") else payload)}
         path = f"{ODATA}/{shape.service}/{shape.entities}"
-        return Request("POST", path, write_json(body), {"Content-Type": JSON, **READ}).dump()
+        return Request(
+            "PATCH" if action == "undo" else "POST", path, write_json(body), {"Content-Type": JSON, **READ}
+        ).dump()
 
     def send(self, wire: Wire, work: Sequence[Work]) -> Sequence[Echo | None]:
         """Look, write what is not there, and read back what the answer does not show."""
@@ -125,6 +128,8 @@ class Sap:
         rows, session = self._find_rows(wire, shape, work.ref)
         if len(rows) > 1:
             raise Uncertain("target_duplicate", f"{len(rows)} with {work.ref}")
+        if not rows and work.action == "undo":
+            raise NeedsHuman("target_no_such_thing", "nothing to undo", said=f"no partner {work.ref}")
         if not rows:
             answer = self._write(wire, shape, "POST", request.path, request.body, {}, session)
             made = member(read_answer(answer), "d")
@@ -245,7 +250,7 @@ class Sap:
         return Found("complete", echoes[0])
 
     def look(self, wire: Wire, kind: str, facts: Mapping[str, str]) -> Sequence[Echo]:
-        """Partners of the same name (its first forty letters, as SAP keeps them) that are not archived."""
+        """Partners of the same first name part (forty letters) that are neither blocked nor archived."""
         name = facts.get("name", "")
         if kind != "customer" or not name or len(name) > 40:
             return []
@@ -255,7 +260,7 @@ class Sap:
             Echo(str(row["BusinessPartner"]), row.get(PARTNER.reference) or None, row.get("OrganizationBPName1"))
             for row in rows
             if row.get("BusinessPartner") and row.get("OrganizationBPName1") == name
-            and row.get("IsMarkedForArchiving") is not True
+            and row.get("IsMarkedForArchiving") is not True and row.get("BusinessPartnerIsBlocked") is not True
         ]  # fmt: skip
 
 

@@ -22,6 +22,8 @@ class Case(ExampleRig):
     def parents(self, kind: str, action: str, mark: str) -> Mapping[str, Any]:
         """A customer for a document, an invoice too for what is applied to one."""
         if kind == "customer":
+            if action == "undo":
+                self.post(self.make("customer", "upsert", mark))
             return {}
         more = {"customerId": self.post(self.make("customer", "upsert")).remote}
         if (kind, action) == ("invoice", "create"):
@@ -36,3 +38,7 @@ class Case(ExampleRig):
         return self.make(
             "invoice", "create", mark, minor, salesInvoiceLines=[line], **self.parents("invoice", "create", mark)
         )
+
+    def decisive(self, work: Work) -> str:
+        """An undo changes the record that it has looked for."""
+        return r"PATCH .*/customers\(" if work.action == "undo" else super().decisive(work)

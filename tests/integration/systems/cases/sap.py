@@ -28,6 +28,8 @@ class Case(ExampleRig):
 
     def parents(self, kind: str, action: str, mark: str) -> Mapping[str, Any]:
         """A partner for what names one."""
+        if action == "undo":
+            self.post(self.make("customer", "upsert", mark))
         if kind in ("customer", "journal_entry"):
             return {}
         partner = self.post(self.make("customer", "upsert")).remote
@@ -49,3 +51,7 @@ class Case(ExampleRig):
             ProductTaxItem=[{**body["ProductTaxItem"][0], amount: 0, "TaxBaseAmountInTransCrcy": -value}],
             DebtorItem={**body["DebtorItem"], amount: value, "Debtor": partner},
         )  # fmt: skip
+
+    def decisive(self, work: Work) -> str:
+        """An undo changes the record that it has looked for."""
+        return r"PATCH .*/A_BusinessPartner\(" if work.action == "undo" else super().decisive(work)
