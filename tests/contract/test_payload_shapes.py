@@ -133,9 +133,11 @@ SCHEMAS: Mapping[str, tuple[str, str, str]] = {
     "chargebee.invoice": ("chargebee/resources.schema.json", "$defs", "Invoice"),
     "chargebee.credit_note": ("chargebee/resources.schema.json", "$defs", "CreditNote"),
     "chargebee.payment": ("chargebee/resources.schema.json", "$defs", "Transaction"),
+    "chargebee.refund": ("chargebee/resources.schema.json", "$defs", "Transaction"),
     "chargebee.customer": ("chargebee/resources.schema.json", "$defs", "Customer"),
     "zuora.invoice": ("zuora/openapi.subset.json", "components/schemas", "ExpandedInvoice"),
     "zuora.credit_memo": ("zuora/openapi.subset.json", "components/schemas", "ExpandedCreditMemo"),
+    "zuora.account": ("zuora/openapi.subset.json", "components/schemas", "ExpandedAccount"),
     "zuora.payment": ("zuora/openapi.subset.json", "components/schemas", "ExpandedPayment"),
     "hubspot.deal": ("hubspot/openapi.subset.json", "components/schemas", "crm_deals.SimplePublicObject"),
     "hubspot.company": ("hubspot/openapi.subset.json", "components/schemas", "crm_deals.SimplePublicObject"),
@@ -317,7 +319,7 @@ def test_the_samples_of_hubspot_are_events_and_its_signature_vector_verifies() -
     body = vector["body"].encode()
     delivery = Delivery("hubspot", "33", "POST", "/hubspot/webhook", headers, body, received, "a=1")
     assert source.verify(delivery, ["old", vector["clientSecret"]])
-    assert [read.type for read in source.read(body)] == ["deal.propertyChange", "deal.creation"]
+    assert [read.type for read in source.read(body)] == ["deal.propertyChange.dealstage", "deal.creation"]
     batch = json.dumps(load("hubspot/samples/webhook_batch.json")["body"]).encode()
     assert [read.unknown for read in source.read(batch)] == [(), ()]
 

@@ -229,3 +229,30 @@ def _sum(rows: Sequence[Mapping[str, Any]], name: str, currency: str) -> Money:
 
 def _tax_code(tax: Mapping[str, Any]) -> str:
     return f"{tax['tax_name']}-{decimal(tax['tax_rate']).normalize():f}"
+
+
+@rule
+def chargebee_refunded(transaction: Mapping[str, Any]) -> str | None:
+    """The payment that a refund gives back; any other transaction is none of our business here."""
+    if transaction.get("type") != "refund":
+        raise Ignore("not_for_us", "no refund", reason="it is no refund")
+    linked = [str(part["txn_id"]) for part in transaction.get("linked_payments") or [] if part.get("txn_id")]
+    named = transaction.get("refunded_txn_id") or (linked[0] if len(linked) == 1 else None)
+    return str(named) if named else None
+
+
+@rule
+def chargebee_paid_out(transaction: Mapping[str, Any]) -> str | None:
+    """The credit note that a refund pays out, where it is exactly one."""
+    notes = [str(part["cn_id"]) for part in transaction.get("linked_credit_notes") or [] if part.get("cn_id")]
+    return notes[0] if len(notes) == 1 else None
+
+
+@rule
+def chargebee_refund_state(status: str) -> str:
+    """Whether the money of a refund has moved."""
+    states = {"success": "succeeded", "failure": "failed", "late_failure": "failed", "timeout": "failed",
+              "voided": "canceled", "in_progress": "pending", "needs_attention": "pending"}  # fmt: skip
+    if status not in states:
+        raise NeedsHuman("wrong_shape", status[:32], source="chargebee", reason=f"no status of a refund: {status[:32]}")
+    return states[status]

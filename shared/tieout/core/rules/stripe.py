@@ -174,8 +174,12 @@ def stripe_line_quantity(line: Mapping[str, Any]) -> Decimal:
 
 @rule
 def stripe_line_unit_price(line: Mapping[str, Any], currency: str) -> Decimal | None:
-    """Price of one in major units; absent where the line has none. May be finer than the minor unit."""
+    """Price of one in major units; absent where the line has none. May be finer than the minor unit.
+
+    On the line's price before basil.
+    """
     spelled = _at(line, "pricing", "unit_amount_decimal") or line.get("unit_amount_decimal")
+    spelled = spelled or _at(line, "price", "unit_amount_decimal")
     if not isinstance(spelled, str):
         return None
     one = stripe_money(1, currency)
