@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
+from rich.markup import escape
 
 from infra.acceptance import people, rights, second, stack
 from infra.acceptance.engine.gaps import GAPS
@@ -47,6 +49,7 @@ def main(words: list[str]) -> int:
     if given.ready:
         return TIES_OUT if _runtime()[1] else NOT_SET_UP
     console = story.terminal(sys.stdout)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(DOES_NOT))  # so that what was started is stopped
     with tempfile.TemporaryDirectory(prefix="tieout-acceptance-", ignore_cleanup_errors=True) as folder:
         work = Path(folder)
         try:
@@ -55,7 +58,7 @@ def main(words: list[str]) -> int:
             console.print(f"[bold red]Not set up:[/] {missing}")
             return NOT_SET_UP
         except stack.Failed as failed:
-            console.print(f"[bold red]The way to a stack failed.[/] {failed}")
+            console.print(f"[bold red]The way to a stack failed.[/] {escape(str(failed))}")
             return DOES_NOT
 
 
@@ -96,15 +99,19 @@ def _play(template: Path, work: Path, python: str, console: Console) -> Played:
                 played.used = rights.used(stage.engine("rights"), resources)
     if not played.ties_out:
         said = [line for line in (work / "ministack.log").read_text().splitlines() if _telling(line)]
-        console.print("[dim]" + "\n".join(said[-_LOG_LINES:]) + "[/]", markup=bool(said))
+        console.print("\n".join(said[-_LOG_LINES:]), style="dim", markup=False)
     return played
 
 
 def _tell(stage: Deployed, desk: people.Desk, console: Console) -> Played:
     try:
+        since = stage.clock.now()
         end = story.perform(stage, console)
-        wrong = desk.problems(stage, len(end.cases))
-        stage.rest()  # so that a denial that comes last is not missed
+        wrong = desk.problems(stage, len(end.cases)) + desk.settle(stage)
+        stage.run(story.PATIENCE)
+        console.print("  and then: people sign in, and two of them give the tax its row")
+        end = story.ending(stage, since)
+        wrong += [f"still open: {one['sentence']}" for one in end.cases]
     except Denied as refused:
         for one in refused.decisions:
             name = stage.logical(one["role"])

@@ -23,6 +23,8 @@ from infra.local.oidc import PREFIX, Provider
 from infra.local.server import Quiet
 
 _WHO: Final = "vera"
+#: Seconds after which every function has read a changed table.
+_UNTIL_SEEN: Final = 600
 
 
 class Desk:
@@ -53,10 +55,8 @@ class Desk:
                 wrong.append(f"{what}: {answer.status_code} instead of {status}")
             return answer
 
-        ours, foreign = (
-            {"authorization": f"Bearer {self.api.token(_WHO, ('viewer',), iss=issuer)}"}
-            for issuer in (self.provider.issuer, "https://elsewhere.invalid")
-        )
+        ours = self._bearer(_WHO, "viewer")
+        foreign = self._bearer(_WHO, "viewer", "https://elsewhere.invalid")
         expect("JSON API without a token", stage.get("/v1/cases"), 401)
         expect("JSON API with a token of another issuer", stage.get("/v1/cases", foreign), 401)
         told = expect("JSON API with a token", stage.get("/v1/cases", ours), 200)
@@ -70,6 +70,26 @@ class Desk:
         if login.status_code == 303:
             wrong += self._sign_in(stage, login, expect)
         return wrong
+
+    def settle(self, stage: Deployed) -> list[str]:
+        """Two people give the French tax of the story its row, and the invoice that waited for it goes on."""
+        wish = {
+            "table": "tax_codes", "key": "FR-VAT-20", "entity": "DE01", "target": "legacy", "column.value": "V20",
+            "from": self.clock.now().date().replace(day=1).isoformat(), "why": "the French tax has a code now",
+        }  # fmt: skip
+        proposed = stage.post("/v1/tables/changes", wish, self._bearer("anna", "operator"))
+        if proposed.status_code != 200:
+            return [f"the proposal of a row: {proposed.status_code} {proposed.text[:200]}"]
+        change = proposed.json()["change"]
+        approved = stage.post(f"/v1/tables/changes/{change}/approve", {}, self._bearer("ben", "approver"))
+        if approved.status_code != 200:
+            return [f"the approval of a row: {approved.status_code} {approved.text[:200]}"]
+        self.clock.advance(_UNTIL_SEEN)
+        return []
+
+    def _bearer(self, who: str, role: str, issuer: str = "") -> dict[str, str]:
+        token = self.api.token(who, (role,), iss=issuer or self.provider.issuer)
+        return {"authorization": f"Bearer {token}"}
 
     def _sign_in(self, stage: Deployed, login: httpx.Response, expect: Any) -> list[str]:
         asked = urlsplit(login.headers["location"])

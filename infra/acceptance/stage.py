@@ -120,6 +120,10 @@ class Deployed:
         """One request of a person to the API; redirects are shown, not followed."""
         return self._http.get(self.url(target), headers=headers)
 
+    def post(self, path: str, form: Mapping[str, str], headers: Mapping[str, str]) -> httpx.Response:
+        """One form of a person to the API."""
+        return self._http.post(self.url(path), data=dict(form), headers=headers)
+
     def url(self, path: str) -> str:
         """Where a path of the API is reached from this machine."""
         return f"{self.address}/_aws/execute-api/{self.resources['Api'].ref}/$default{path}"
