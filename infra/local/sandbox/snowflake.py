@@ -166,6 +166,8 @@ class Snowflake(System):
             raise Failed("100038", "22018", self.broken)
         if text.count("?") != len(values) or "'" in text:
             raise Failed("002049", "42601", "SQL compilation error: bind variables do not match")
+        if text == f"SELECT REF FROM {TABLE} LIMIT 0":
+            return _result(handle, [])
         if found := SELECT.fullmatch(text):
             columns = found["columns"].split(", ")
             rows = [row for row in self.rows.values() if [row["REF"], row["ACTION"], row["VERSION"]] == values]

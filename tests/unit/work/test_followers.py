@@ -193,6 +193,16 @@ def test_an_amount_and_a_period_that_were_let_through_are_not_asked_about_again(
             assert render.rules(ports, load).limit is None
 
 
+def test_whatever_the_books_take_is_loaded_and_its_refusal_is_told_from_whichever_source_it_came() -> None:
+    booked = [flow for flow in flows.FLOWS if flow.makes in ("invoice", "credit_note", "payment")]
+    assert len(booked) > 6
+    for flow in booked:
+        (step,) = flow.steps
+        loads = [(one.kind, one.action) for one in flow.then if one.role == "warehouse"]
+        assert loads == [(step.kind, step.action)], flow.name
+        assert flow.support == "support", flow.name
+
+
 def test_every_step_that_follows_has_a_name_of_its_own_in_its_flow() -> None:
     for flow in flows.FLOWS:
         names = [step.name for step in (*flow.steps, *flow.then)]

@@ -87,7 +87,7 @@ class Snowflake:
         row = {**payload, "REF": ref, "KIND": kind, "ACTION": action}
         if strange := set(row) - set(COLUMNS):
             raise ValueError(f"no such columns: {', '.join(sorted(strange))}")
-        body = _statement(MERGE, [_text(row.get(name)) for name in COLUMNS])
+        body = statement(MERGE, [_text(row.get(name)) for name in COLUMNS])
         # Our reference is one of the bound values, so the bytes are of this document alone.
         request_id = uuid.UUID(bytes=hashlib.sha256(body).digest()[:16], version=4)
         return Request("POST", f"{API}?requestId={request_id}&retry=true", body, HEADERS).dump()
@@ -144,7 +144,7 @@ class Snowflake:
     def _rows(self, wire: Wire, work: Work) -> list[Echo]:
         bound = member(read_answer(Answer(0, body=Request.load(work.payload).body)), "bindings")
         places = {name: str(place) for place, name in enumerate(COLUMNS, start=1)}
-        body = _statement(SELECT, [member(bound, places[name], "value") for name in SEARCH])
+        body = statement(SELECT, [member(bound, places[name], "value") for name in SEARCH])
         answer = wire.call("POST", API, headers=HEADERS, body=body)
         judge(self.verdicts, answer, error_text(answer))
         rows = member(read_answer(answer), "data")
@@ -153,7 +153,8 @@ class Snowflake:
         return [_echo(row, work) for row in rows]
 
 
-def _statement(text: str, values: Sequence[str | None]) -> bytes:
+def statement(text: str, values: Sequence[str | None]) -> bytes:
+    """The body of one statement: constant text, and its values bound as text."""
     bindings = {str(place): {"type": "TEXT", "value": value} for place, value in enumerate(values, start=1)}
     return write_json({"statement": text, "timeout": RUNS_MOST, "bindings": bindings})
 
