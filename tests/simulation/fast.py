@@ -13,7 +13,7 @@ import json
 import zlib
 from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -24,7 +24,7 @@ from pydantic import BaseModel
 
 from tests.simulation import events
 from tests.simulation.cheap import everywhere
-from tests.simulation.hub import Hub
+from tests.simulation.hub import Hub, Worker
 from tests.simulation.model import Letter, Queue, Table
 from tests.simulation.targets import Book, Effect, SimTarget, SimWire, _body, understand
 from tieout import flows, systems
@@ -67,12 +67,18 @@ class LeanTable(Table):
         self.watched = False
         self._due: list[tuple[str, Key]] = []
         self._waits: dict[str, list[tuple[str, Key]]] = {}
+        self._spent: list[Key] = []
         #: Postings by target and final state, lines checked, and what is wrong.
         self.final: Counter[tuple[str, str]] = Counter()
         self.lines = 0
         self.wrong: list[str] = []
         self.open = 0
         self.most_open = 0
+
+    def write(self, writes: Sequence[Write], by: Worker) -> None:
+        super().write(writes, by)
+        while self._spent:
+            self._drop(self._spent.pop())
 
     def _apply(self, write: Write) -> None:
         key = write.key
@@ -120,10 +126,8 @@ class LeanTable(Table):
                 )
                 self.items[key] = {name: item[name] for name in kept if name in item}
                 return
-            self._drop(key)
-            for parent in item.get("reads", ()):
-                if parent[0].startswith("P#"):
-                    self._drop(Key(*parent))
+            # Not at once: what is written with it may say something of its parent.
+            self._spent += [key, *(Key(*parent) for parent in item.get("reads", ()) if parent[0].startswith("P#"))]
 
     def _drop(self, key: Key) -> None:
         self.items.pop(key, None)

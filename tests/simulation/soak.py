@@ -120,6 +120,7 @@ def _run(here: World, fates: Outage, total: int, outage: float, tell: Callable[[
     erp, crm = here.targets["netsuite"], here.targets["salesforce"]
     erp.budget, crm.budget = ERP, CRM
     here.lanes["salesforce"].concurrency = CRM.concurrency
+    here.said = fast.Forgetful()
     fates.erp = lambda: fast.LeanTarget.called is erp
     link = keys.link_item("customer", "stripe:acct_us:cus_acct_us0")
     here.table.items[link] = {
