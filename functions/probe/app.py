@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tieout.aws import wiring
-from tieout.work import checkup, credentials, poll, probe, subscriptions, windows
+from tieout.work import burn, checkup, credentials, poll, probe, subscriptions, windows
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
@@ -14,11 +14,15 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     ports = here.ports(context)
     if "Records" in event:
         return wiring.failures(probe.dead(wiring.messages(event), ports))
-    done = windows.run(probe.JOB, ports, lambda run: probe.probe(ports))
+
+    def others() -> None:
+        tables = here.tables()
+        wiring.count("credentials", windows.run(credentials.JOB, ports, lambda run: credentials.watch(ports, tables)))
+        wiring.count("burn", windows.run(burn.JOB, ports, lambda run: burn.watch(ports, tables)))
+        wiring.count("poll", poll.poll(ports, tables))
+        wiring.count("checkup", checkup.run(ports, credentials.accounts(tables)))
+        wiring.count("subscriptions", subscriptions.run(ports, tables))
+
+    done = windows.run(probe.JOB, ports, lambda run: probe.probe(ports, then=others))
     wiring.count("probe", done)
-    watched = windows.run(credentials.JOB, ports, lambda run: credentials.watch(ports, here.tables()))
-    wiring.count("credentials", watched)
-    wiring.count("poll", poll.poll(ports, here.tables()))
-    wiring.count("checkup", checkup.run(ports, credentials.accounts(here.tables())))
-    wiring.count("subscriptions", subscriptions.run(ports, here.tables()))
     return dict(done)

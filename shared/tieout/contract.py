@@ -358,6 +358,14 @@ class Keeps(Protocol):
         """
 
 
+@runtime_checkable
+class Measured(Protocol):
+    """A target whose account says itself how many calls it takes at once."""
+
+    def allows(self, wire: Wire) -> int | None:
+        """Calls at once that the account allows us now; ``None`` where it does not say. Raises a verdict."""
+
+
 class Target(Protocol):
     """An outside system that we write to."""
 

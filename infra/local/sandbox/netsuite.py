@@ -32,7 +32,7 @@ from infra.local.sandbox.wire import Condition, Json, Reply, Request, matches, p
 
 RESOURCE = "application/vnd.oracle.resource+json; type="
 RFC = "https://www.w3.org/Protocols/rfc2616/rfc2616-sec10.html#sec10.4."
-TITLES = {400: ("1", "Bad Request"), 401: ("2", "Unauthorized"), 404: ("5", "Not Found"),
+TITLES = {400: ("1", "Bad Request"), 401: ("2", "Unauthorized"), 403: ("4", "Forbidden"), 404: ("5", "Not Found"),
           405: ("6", "Method Not Allowed")}  # fmt: skip
 CONCURRENCY = 5  # calls at once of a sandbox account
 EXTERNAL_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
@@ -102,7 +102,10 @@ class Record:
 
 
 class NetSuite(System):
-    """One account. ``closed`` holds closed periods as ``YYYY-MM``; ``limit`` is the number of calls at once."""
+    """One account. ``closed`` holds closed periods as ``YYYY-MM``; ``limit`` is the number of calls at once.
+
+    ``share`` is what of it is allocated to our integration; only an ``administrator`` is told.
+    """
 
     name = "netsuite"
 
@@ -112,6 +115,8 @@ class NetSuite(System):
         self.tokens = Tokens(clock, self.ids)
         self.certificate_id, self.private_key = self.tokens.make_certificate()
         self.limit = CONCURRENCY
+        self.share = 0
+        self.administrator = True
         self.closed: set[str] = set()
         self.masters = masters()
         self.records: dict[str, Record] = {}
@@ -183,6 +188,8 @@ class NetSuite(System):
             parts = request.segments
             if parts[:4] == ["services", "rest", "query", "v1"] and parts[4:] == ["suiteql"]:
                 return self._suiteql(request)
+            if parts == ["services", "rest", "system", "v1", "governanceLimits"]:
+                return self._governance()
             if parts[:5] == ["services", "rest", "record", "v1", "metadata-catalog"] and parts[5:]:
                 return self._catalogue(parts[5])
             if parts[:4] != ["services", "rest", "record", "v1"] or len(parts) < 5 or parts[4] not in RECORDS:
@@ -192,6 +199,17 @@ class NetSuite(System):
             return refused.reply()
         except ValueError as error:
             return Refused(f"Invalid JSON body: {error}", "INVALID_CONTENT").reply()
+
+    def _governance(self) -> Reply:
+        """What the account allows at once, ``share`` of it to this integration alone; for administrators."""
+        if not self.administrator:
+            raise Refused("Permission Violation: you need administrator access.", "INSUFFICIENT_PERMISSION", status=403)
+        body: Json = {
+            "accountConcurrencyLimit": self.limit,
+            "accountUnallocatedConcurrencyLimit": self.limit - self.share,
+            "integrationLimitType": "integrationSpecific" if self.share else "accountLimit",
+        }
+        return Reply.json(200, body | ({"integrationConcurrencyLimit": self.share} if self.share else {}))
 
     def _catalogue(self, kind: str) -> Reply:
         """The account's own description of a record type, as JSON Schema."""

@@ -51,6 +51,24 @@ def overview(days: Days = 7, url: Url = "", token: Token = "", as_json: AsJson =
     show.as_json(out(), answer) if as_json else show.overview(out(), answer)
 
 
+@app.command("capacity")
+@command
+def capacity(
+    target: Annotated[str, typer.Argument(help="One account, for example netsuite:acme; else all.")] = "",
+    url: Url = "",
+    token: Token = "",
+    as_json: AsJson = False,
+) -> None:
+    """How long what waits at each target needs, and whether its period ends before. Exit code 1 where it does."""
+    answer = Api(connect(url, token)).get("/v1/capacity", target=target)
+    found = answer["targets"]
+    if target and not found:
+        raise Failure(PROBLEM, f"Nothing is known of {target}.", "Name it as `tieout ls` shows it: system:account.")
+    show.as_json(out(), answer) if as_json else show.capacity(out(), found)
+    if not all(one["fits"] for one in found):
+        raise typer.Exit(PROBLEM)
+
+
 @app.command("ls")
 @command
 def ls(

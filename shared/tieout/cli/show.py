@@ -25,6 +25,16 @@ def clean(value: Any) -> str:
     return "".join(one if one in "\n\t" or unicodedata.category(one) not in ("Cc", "Cf") else "�" for one in text)
 
 
+def capacity(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
+    """What waits at each target, by class, and the forecast in a sentence."""
+    made = table("target", "waiting", "by class", "an hour", "in a sentence", right=("waiting", "an hour"))
+    for one in found:
+        classes = ", ".join(f"{row['waiting']} of class {row['priority']}" for row in one["by_class"])
+        said = Text(clean(one["sentence"]), style="" if one["fits"] else "bold red")
+        made.add_row(clean(one["target"]), str(one["waiting"]), classes, str(one["an_hour"]), said)
+    console.print(made)
+
+
 def as_json(console: Console, value: Any) -> None:
     """One JSON document on standard output, whatever it is."""
     console.file.write(clean(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")

@@ -47,6 +47,11 @@ def _cell(rate: Rate, skew: int) -> int:
     return -(-_span(rate, skew) // CELLS)
 
 
+def occupied(rate: Rate, skew: int) -> int:
+    """Milliseconds for which a call takes its place in a window: window, skew, and the cell it is counted in."""
+    return _span(rate, skew) + _cell(rate, skew)
+
+
 def _live(item: Item, now: datetime) -> dict[str, Any]:
     at = stamp(now)
     return {owner: held for owner, held in item.get("tokens", {}).items() if held["until"] > at}

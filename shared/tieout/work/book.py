@@ -33,6 +33,8 @@ ANSWER_AGAIN: Final = timedelta(seconds=60)
 CASE_AGAIN: Final = timedelta(minutes=10)
 #: Kinds that are applied to the document above them.
 APPLIES: Final = frozenset({"payment", "credit_note"})
+#: The class of what tells the CRM: after everything that is booked.
+TELL_PRIORITY: Final = 60
 TELL: Final = flows.Step("tell", to="crm.status", action="upsert")
 
 
@@ -310,7 +312,7 @@ def tell(about: Status, item: Item, ports: Ports, now: datetime, token: str) -> 
     """The posting of a status document to the CRM that ``item`` names."""
     flow = flows.Flow(
         item["flow"], flows.named(item["flow"]).on, reads="", makes="status", steps=(TELL,), owner=item["owner_team"],
-        sla=timedelta(minutes=30), lane="status", in_place=True, priority=60,
+        sla=timedelta(minutes=30), lane="status", in_place=True, priority=TELL_PRIORITY,
     )  # fmt: skip
     origin = make.Origin(item["event"], item["correlation"], now, ports.owner, token, ports.region)
     return make.make(flow, TELL, about, item["tell"], origin)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from tieout import systems
-from tieout.contract import Budget, Quiet, Target, Wire
+from tieout.contract import Budget, Measured, Quiet, Target, Wire
 from tieout.core import capacity, keys, ledger, tokens
 from tieout.core.classify import Answer
 from tieout.core.keys import Key
@@ -33,6 +33,8 @@ SLOT_WAITS, SLOT_WAIT, ENOUGH = 2, 1.0, 45.0
 SLACK: Final = timedelta(seconds=60)
 #: How soon a budget is looked at where nothing waits; where something does, by the very next run of probe.
 IDLE_AGAIN: Final = timedelta(minutes=5)
+#: How long what an account said of its own limit holds.
+MEASURED_FOR: Final = timedelta(hours=1)
 #: The gates whose hold is a wait for room at the target.
 ROOM: Final = frozenset({"budget", "breaker"})
 
@@ -279,6 +281,35 @@ def asking(ports: Ports, view: View, slots: Slots, target: Target) -> Wire:
         slots.taken(now)
     account = slots.target.partition(":")[2]
     return Metered(ports, view, slots, ports.wire(target, account), writes=False)
+
+
+def measure(ports: Ports, view: View, made: dict[str, Slots], target: str) -> None:
+    """Ask the account how many calls at once it allows, once an hour, where it says so; what it says is its ceiling.
+
+    Where it cannot be asked, or is not for us to know, what was known stands.
+    """
+    system, key = systems.target(target.partition(":")[0]), keys.budget_item(target)
+    if not isinstance(system, Measured):
+        return
+    now = ports.now()
+    if str((view.get(key) or {}).get("measured", "")) > stamp(now - MEASURED_FOR):
+        return
+    slots, allowed = slots_of(made, target, ports.owner), None
+    try:
+        allowed = system.allows(asking(ports, view, slots, system))
+        looked(ports, view, slots, None)
+    except NotYet:
+        return
+    except Verdict as verdict:
+        ports.log("limit_not_told", target=target, code=verdict.code)
+        looked(ports, view, slots, verdict)
+    values = {"measured": stamp(now), **({"ceiling": allowed} if allowed else {})}
+
+    def compose(seen: View) -> list[Write]:
+        rev = (seen.get(key) or {}).get("rev")
+        return [Change(key, set={"what": "budget", **values}, add={"rev": 1}, when={"rev": rev}, upsert=True)]
+
+    commit(ports.ledger, view, "", compose)
 
 
 def looked(ports: Ports, view: View, slots: Slots, verdict: Verdict | None) -> None:

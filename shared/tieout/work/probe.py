@@ -43,10 +43,11 @@ BURY_AT: Final = 3
 LANE_LEAST, LANE_MOST = 90, 3600
 
 
-def probe(ports: Ports, limit: int = 200) -> Counter[str]:
+def probe(ports: Ports, limit: int = 200, then: Callable[[], object] = lambda: None) -> Counter[str]:
     """Look at everything that is due, ``limit`` rows at a time while there is time; counts by what was done.
 
-    Never raises for one item's sake.
+    Never raises for one item's sake. ``then`` is what else there is to do in this run, before the rest of it is spent
+    waiting at targets at which something waits.
     """
     done: Counter[str] = Counter()
     now = stamp(ports.now())
@@ -60,7 +61,10 @@ def probe(ports: Ports, limit: int = 200) -> Counter[str]:
         # What was looked at and is still listed (the index lags) must not be looked at for ever.
         if len(rows) < limit or not fresh or ports.remaining() < MARGIN:
             break
-    _tap(ports, sorted(waited), done)
+    try:
+        then()
+    finally:
+        _tap(ports, sorted(waited), done)
     return done
 
 
@@ -216,6 +220,7 @@ def _lost_release(batch: post_verb.Batch, item: Item) -> str:
 def _let_go(batch: post_verb.Batch, item: Item) -> str:
     """A target's budget: let go what it takes until the next look."""
     target = item["pk"].removeprefix("B#")
+    broker.measure(batch.ports, batch.view, batch.slots, target)
     sends = broker.let_go(batch.ports, batch.view, target)
     batch.sends += sends
     return "let go" if sends else "nothing to let go"

@@ -17,6 +17,7 @@ from tieout import __version__
 from tieout.cli import explain, show
 from tieout.cli.client import Api, Connection, Failure, connect, find_local
 from tieout.contract import Delivery
+from tieout.core.keys import Key
 from tieout.systems import source
 
 POSTING = "invoice/stripe:acct_us:in_1ARIkaoL23jWwd2eIRTX5I6v/create/post/g0"
@@ -42,7 +43,7 @@ def test_postings_are_listed_with_filters(run: Run) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("overview",), ("ls",), ("events",), ("cases",), ("tie",), ("show", POSTING), ("show", EVENT),
+        ("overview",), ("ls",), ("events",), ("cases",), ("tie",), ("capacity",), ("show", POSTING), ("show", EVENT),
         ("systems", "ls"), ("flows", "ls"), ("route", "explain", POSTING),
         ("route", "explain", "--entity", "DE01", "--kind", "invoice"),
     ],
@@ -96,6 +97,8 @@ def test_a_viewer_is_told_who_sees_payloads(run: Run, front: Front) -> None:
         (("show", "in_nobody"), 1, "Ids are matched whole"),
         (("cases", "--check"), 1, "tax_code_not_mapped"),
         (("tie",), 0, "It ties out."),
+        (("capacity", "netsuite:acme"), 0, "waiting at netsuite:acme need"),
+        (("capacity", "netsuite:nobody"), 1, "Nothing is known of netsuite:nobody."),
         (("ls", "--limit", "0"), 2, "--limit"),
         (("ls", "--days", "99"), 2, "--days"),
         (("ls", "--cursor", "x"), 2, "Cursor is none that this API gave out"),
@@ -133,6 +136,18 @@ def test_not_tied_out_is_exit_code_one(run: Run, front: Front, monkeypatch: pyte
     assert said.exit_code == 1
     assert "It does not tie out." in said.stdout
     assert f"{POSTING} is not in the ledger" in said.stdout
+
+
+def test_a_backlog_that_its_period_does_not_wait_for_is_exit_code_one(
+    run: Run, front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books = front.desk._books.ledger
+    key = Key("B#netsuite:acme")
+    late = {"pk": key.pk, "sk": key.sk, "what": "budget", "paused_until": "2027-02-01T00:00:00.000Z"}
+    monkeypatch.setattr(books, "items", {**books.items, key: late})  # type: ignore[attr-defined]
+    said = run("capacity", "netsuite:acme")
+    assert said.exit_code == 1
+    assert "they will not all be booked in time" in " ".join(said.stdout.split())
 
 
 @pytest.mark.parametrize(

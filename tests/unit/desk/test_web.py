@@ -28,7 +28,7 @@ from tieout.work import probe
 from tieout.work.ports import Unavailable
 
 PAGES = ("/desk", "/desk/postings", "/desk/events", "/desk/cases", "/desk/runs", "/desk/tie")
-API = ("/v1/overview", "/v1/postings", "/v1/events", "/v1/cases", "/v1/runs", "/v1/tie")
+API = ("/v1/overview", "/v1/postings", "/v1/events", "/v1/cases", "/v1/runs", "/v1/tie", "/v1/capacity")
 
 
 def posting_path(books: Scene, state: str, kind: str = "invoice") -> str:
@@ -336,6 +336,7 @@ def test_a_key_is_found_however_the_gateway_decodes_the_path(visitor: Visitor, b
         ("/v1/overview", {"days": "32"}, 400),
         ("/v1/tie", {"days": "0"}, 400),
         ("/v1/search", {}, 400),
+        ("/v1/capacity", {"targets": "x"}, 400),
     ],
 )
 def test_errors_are_problem_json_with_status_title_and_code(

@@ -444,3 +444,20 @@ def test_a_null_on_a_line_is_as_if_it_were_not_sent(ready: httpx.Client) -> None
     shown = ready.get(f"{V1}/invoice/eid:TIE-1", params={"expandSubResources": "true"}).json()
     line = shown["item"]["items"][0]
     assert (line["quantity"], "description" in line) == (1, False)
+
+
+def test_an_administrator_is_told_what_the_account_allows_at_once_and_nobody_else(
+    sandboxes: Sandboxes, netsuite: httpx.Client
+) -> None:
+    account = sandboxes.netsuite
+    path = "/services/rest/system/v1/governanceLimits"
+    assert netsuite.get(path).json() == {
+        "accountConcurrencyLimit": 5, "accountUnallocatedConcurrencyLimit": 5, "integrationLimitType": "accountLimit",
+    }  # fmt: skip
+    account.share = 2
+    assert netsuite.get(path).json() == {
+        "accountConcurrencyLimit": 5, "accountUnallocatedConcurrencyLimit": 3, "integrationConcurrencyLimit": 2,
+        "integrationLimitType": "integrationSpecific",
+    }  # fmt: skip
+    account.administrator = False
+    assert netsuite.get(path).status_code == 403

@@ -15,7 +15,7 @@ import pytest
 from infra.accept import examples, outcome
 from tests.integration.systems.law import case_of
 from tieout import flows, mappings, systems, tables
-from tieout.contract import Finds, Target, Work
+from tieout.contract import Finds, Measured, Target, Work
 from tieout.core.classify import COMMON, Answer, Row, classify
 from tieout.core.documents import KINDS
 from tieout.core.problems import PROBLEMS
@@ -324,6 +324,33 @@ def test_netsuite_showing_another_total_is_never_found_complete() -> None:
     ):
         found = target.find(always(200, shown | change), one)
         assert (found.state, found.code) == ("ambiguous", "target_echo_differs"), change
+
+
+ACCOUNT = {"accountUnallocatedConcurrencyLimit": 3, "accountConcurrencyLimit": 5}
+
+
+@pytest.mark.parametrize(
+    ("told", "allows"),
+    [
+        ({"integrationLimitType": "integrationSpecific", "integrationConcurrencyLimit": 2, **ACCOUNT}, 2),
+        ({"integrationLimitType": "accountLimit", **ACCOUNT}, 3),
+        ({"integrationLimitType": "internal", **ACCOUNT}, None),
+        ({"integrationLimitType": "accountLimit", "accountUnallocatedConcurrencyLimit": 0}, None),
+        ({}, None),
+    ],
+)
+def test_netsuites_own_limit_is_our_share_or_what_nobody_has_for_himself(told: Any, allows: int | None) -> None:
+    wire, target = always(200, told), systems.target("netsuite")
+    assert isinstance(target, Measured)
+    assert target.allows(wire) == allows
+    assert wire.asked == [("GET", "/services/rest/system/v1/governanceLimits")]
+
+
+def test_netsuites_limit_is_not_for_everybody_to_know() -> None:
+    target = systems.target("netsuite")
+    assert isinstance(target, Measured)
+    with pytest.raises(NeedsHuman):
+        target.allows(always(403))
 
 
 def test_netsuites_number_is_compared_to_the_last_cent_and_not_as_a_float() -> None:

@@ -10,11 +10,11 @@ import pytest
 
 from tests.toy import Stage, Toy, refuses, stage
 from tieout.contract import Budget, Echo, Rate, Wire, Work
-from tieout.core import ledger
+from tieout.core import capacity, ledger
 from tieout.core.classify import Answer
 from tieout.core.keys import Key
 from tieout.core.ledger import stamp
-from tieout.core.verdicts import NotYet, TryAgain, Uncertain
+from tieout.core.verdicts import NeedsHuman, NotYet, TryAgain, Uncertain
 from tieout.core.writes import Item
 from tieout.work import broker, post, probe, steps
 from tieout.work.commit import View
@@ -210,6 +210,37 @@ def test_a_batch_without_a_slot_waits_a_moment_for_one_before_it_books_that_it_w
     post.post(messages, ports)
     assert waited == [1.0, 1.0]
     assert set(states(on).values()) == {ledger.POSTED}
+
+
+class Telling(Calling):
+    """A toy whose account says what it allows at once."""
+
+    allowed: int | None = 2
+
+    def allows(self, wire: Wire) -> int | None:
+        wire.call("GET", "/limits")
+        if self.allowed is None:
+            raise NeedsHuman("target_forbidden")
+        return self.allowed
+
+
+def test_what_an_account_allows_is_asked_once_an_hour_within_its_budget_and_is_the_ceiling(on: Stage) -> None:
+    line = limited(on, 50)
+    toy = Telling("netsuite")
+    on.targets["netsuite"] = toy
+    invoices(on, 1)
+    on.settle()
+    before = line.calls
+    on.probe(minutes=6)
+    assert (budget(on)["ceiling"], line.calls, budget(on)["leases"]) == (2, before + 1, {})
+    toy.allowed = 15
+    on.probe(minutes=6)
+    assert budget(on)["ceiling"] == 2
+    on.probe(minutes=61)
+    assert capacity.limit(budget(on) | {"limit": 99}, toy.budget.concurrency) == 15
+    toy.allowed = None
+    on.probe(minutes=61)
+    assert budget(on)["ceiling"] == 15, "what is not told changes nothing"
 
 
 # --- who waits ---------------------------------------------------------------------------------------------------

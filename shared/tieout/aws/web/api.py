@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from tieout.aws.web import checking, governed, settling
 from tieout.aws.web.http import Answer, Refusal, Request, Route, route, to_json
-from tieout.work import ask, tie
+from tieout.work import ask, burn, tie
 from tieout.work import raw as vault_raw
+from tieout.work.change import Served
 from tieout.work.ports import Ledger, Vault
 from tieout.work.views import DAYS, LIMIT, MOST_DAYS, BadQuestion, Filter, PostingView, RunView, plain
 
@@ -42,6 +43,7 @@ def routes(books: Books) -> list[Route]:
         route("GET", "/v1/runs/(.+)", api.run),
         route("GET", "/v1/cases", api.cases),
         route("GET", "/v1/tie", api.tie),
+        route("GET", "/v1/capacity", api.capacity),
         *governed.routes(books.ledger, books.log),
         *settling.routes(books.ledger, books.log),
         *checking.routes(books.ledger, books.log),
@@ -72,6 +74,12 @@ class _Api:
     def cases(self, request: Request) -> Answer:
         only(request, set())
         return to_json(200, {"causes": plain(ask.cases(self._books.ledger, request.now))})
+
+    def capacity(self, request: Request) -> Answer:
+        only(request, {"target"})
+        found = burn.forecasts(self._books.ledger, Served(self._books.ledger, lambda: request.now)(), request.now,
+                               request.query.get("target", ""))  # fmt: skip
+        return to_json(200, {"targets": [burn.plain(one) for one in found]})
 
     def tie(self, request: Request) -> Answer:
         only(request, {"days"})

@@ -19,6 +19,12 @@ from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain, Verdict
 
 RECORDS: Final = "/services/rest/record/v1"
 SUITEQL: Final = "/services/rest/query/v1/suiteql"
+GOVERNANCE: Final = "/services/rest/system/v1/governanceLimits"
+#: Which of the limits is ours, by the type of limit that NetSuite says we have.
+SHARES: Final[Mapping[str, str]] = {
+    "integrationSpecific": "integrationConcurrencyLimit",
+    "accountLimit": "accountUnallocatedConcurrencyLimit",
+}
 #: Record type of each kind and action, and the sublists that a write replaces as a whole.
 TYPES: Final[Mapping[tuple[str, str], tuple[str, str]]] = {
     ("customer", "upsert"): ("customer", "addressBook"),
@@ -136,6 +142,17 @@ class NetSuite:
                 for echo in self._query(wire, column, value):
                     found.setdefault(echo.remote, echo)
         return list(found.values())
+
+    def allows(self, wire: Wire) -> int | None:
+        """The account's own limit of calls at once: this integration's share, or what no integration has for itself.
+
+        NetSuite answers an administrator's role only; an internal application is shown no limit.
+        """
+        answer = wire.call("GET", GOVERNANCE, headers={"Accept": JSON})
+        judge(self.verdicts, answer, error_text(answer))
+        shown = read_answer(answer)
+        limit = member(shown, SHARES.get(str(member(shown, "integrationLimitType")), ""))
+        return limit if isinstance(limit, int) and limit > 0 else None
 
     def _query(self, wire: Wire, column: str, value: str) -> list[Echo]:
         text = value.replace("'", "''")
