@@ -16,6 +16,11 @@ def credential_page() -> Files:
         used.add(scheme.name)
         needs = ", ".join(code(field) for field in credentials.needs(auth)) or "nothing"
         targets.append((name, code(scheme.name), needs, scheme.lifetime, scheme.renewal))
+        if "or" in auth:
+            other = credentials.SCHEMES[auth["or"]]
+            used.add(other.name)
+            needs = ", ".join(code(field) for field in credentials.needs({**auth, "scheme": other.name}))
+            targets.append((f"{name}, or", code(other.name), needs, other.lifetime, other.renewal))
     readers = []
     for name in dict.fromkeys((*systems.READERS, *systems.LISTERS)):
         auth = (systems.reader if name in systems.READERS else systems.lister)(name).auth

@@ -34,6 +34,7 @@ ACTION = "http://sap.com/xi/SAPSCORE/SFIN/JournalEntryCreateRequestConfirmation_
 REQUEST = "{http://sap.com/xi/SAPSCORE/SFIN}JournalEntryBulkCreateRequest"
 SESSION = "SAP_SESSIONID_XYZ_100"
 SESSION_LIFE = 1800
+TOKEN_PATH, TOKEN_LIFE = "/oauth/token", 3600
 SERVICES = {
     "API_BUSINESS_PARTNER": ("A_BusinessPartner", "A_BusinessPartnerAddress"),
     "API_SALES_ORDER_SRV": ("A_SalesOrder",),
@@ -74,6 +75,8 @@ class Sap(System):
         self.closed_until: date | None = None
         self.simulate = "yes"
         self.locked = False
+        self.client_id, self.client_secret = self.ids.code("client id", 20), self.ids.code("client secret", 40)
+        self.tokens: dict[str, datetime] = {}
         self.sessions: dict[str, tuple[str, datetime]] = {}
         self.partners: dict[str, Json] = {}
         self.orders: dict[str, Json] = {}
@@ -90,14 +93,19 @@ class Sap(System):
     # --- the door ----------------------------------------------------------------------------------------------
 
     def authorise(self, request: Request) -> Reply | None:
-        """The communication user's name and password."""
-        expected = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
-        if request.headers.get("authorization") == f"Basic {expected}":
+        """The communication user's name and password, or a token of the client that has not ended."""
+        if request.path == TOKEN_PATH:
+            return None
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme == "Basic" and given == _pair(self.user, self.password):
+            return None
+        if scheme == "Bearer" and self.tokens.get(given, self.now()) > self.now():
             return None
         return Reply.html(401, "Anmeldung fehlgeschlagen")
 
     def forget_tokens(self) -> Reply | None:
-        """There are no tokens; the gateway can refuse a call all the same."""
+        """Tokens are void; a user whose password is right can be refused all the same."""
+        self.tokens.clear()
         return Reply.html(401, "Anmeldung fehlgeschlagen")
 
     def forget_sessions(self) -> None:
@@ -116,6 +124,8 @@ class Sap(System):
 
     def act(self, request: Request) -> Reply:
         """Route one authorised call."""
+        if request.path == TOKEN_PATH:
+            return self._token(request)
         if request.path == SOAP_PATH:
             return self._soap(request)
         parts = ODATA.fullmatch(unquote(request.path))
@@ -125,6 +135,14 @@ class Sap(System):
             return self._odata(request, parts[2], parts[3])
         except Refused as refused:
             return refused.reply()
+
+    def _token(self, request: Request) -> Reply:
+        given = request.headers.get("authorization", "").removeprefix("Basic ")
+        if given != _pair(self.client_id, self.client_secret) or request.form() != {"grant_type": "client_credentials"}:
+            return Reply.json(401, {"error": "invalid_client"})
+        token = self.ids.next("eyJ4NXQi.", 48)
+        self.tokens[token] = self.now() + timedelta(seconds=TOKEN_LIFE)
+        return Reply.json(200, {"access_token": token, "token_type": "Bearer", "expires_in": TOKEN_LIFE})
 
     # --- OData -------------------------------------------------------------------------------------------------
 
@@ -333,6 +351,10 @@ class Sap(System):
             found.append(Entry(self.name, self.account, one["ref"], kinds.get(one["type"], "journal_entry"), number,
                                currency, total, one["company"], "posted"))  # fmt: skip
         return found
+
+
+def _pair(user: str, password: str) -> str:
+    return base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def _items(entry: ElementTree.Element) -> list[ElementTree.Element]:

@@ -23,7 +23,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
-from tieout.core.credentials import Pair
+from tieout.core.credentials import Pair, chosen
 from tieout.core.verdicts import TryAgain
 
 #: A token is renewed this long before it ends.
@@ -295,6 +295,7 @@ def credentials(
     def given(name: str) -> str:
         return _field(secret, name)
 
+    auth = chosen(auth, secret)
     match auth["scheme"]:
         case "bearer_key":
             return Fixed(_bearer(given(auth["field"])))

@@ -69,8 +69,23 @@ def needs(auth: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(named if auth["scheme"] == "drop" else ["base_url", *named])
 
 
+def chosen(auth: Mapping[str, str], secret: Mapping[str, Any]) -> Mapping[str, str]:
+    """The declaration by which an account is reached: the scheme itself, or the one that it names under ``or``.
+
+    Which of the two holds is the account's matter: the other one where its secret fills it. Neither may rotate.
+    """
+    if "or" not in auth:
+        return auth
+    other = {**auth, "scheme": auth["or"]}
+    return other if not _missing(other, secret) else auth
+
+
 def missing(auth: Mapping[str, str], secret: Mapping[str, Any]) -> tuple[str, ...]:
     """Fields that the secret lacks."""
+    return _missing(chosen(auth, secret), secret)
+
+
+def _missing(auth: Mapping[str, str], secret: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name in needs(auth) if not isinstance(secret.get(name), str) or not secret[name])
 
 

@@ -61,6 +61,7 @@ def standing(ports: Ports, target: str, today: date) -> Standing:
         return Standing(target, "unknown", scheme.name)
     if secret is None:
         return Standing(target, "missing", scheme.name)
+    scheme = credentials.SCHEMES[credentials.chosen(auth, secret)["scheme"]]
     lacks = credentials.missing(auth, secret)
     if lacks:
         return Standing(target, "incomplete", scheme.name, lacks=lacks)

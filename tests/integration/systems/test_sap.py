@@ -83,6 +83,33 @@ def test_the_client_of_all_accounts_keeps_no_cookie_of_any(desk: Case) -> None:
     assert not list(http.client().cookies.jar)
 
 
+# --- the other scheme --------------------------------------------------------------------------------------------
+def with_client(desk: Case, **more: str) -> HttpWire:
+    """The same tenant, reached with a token."""
+    sandbox = there(desk)
+    secret = {
+        "base_url": sandbox.base_url, "client_id": sandbox.client_id, "client_secret": sandbox.client_secret,
+        "token_url": f"{sandbox.base_url}/oauth/token", "settings": {}, **more,
+    }  # fmt: skip
+    return HttpWire(SAP, "acme", lambda: secret, desk.bench.now)
+
+
+def test_a_tenant_is_reached_with_a_token_where_the_secret_holds_a_client(desk: Case) -> None:
+    desk.wire = with_client(desk, user="nobody", password="wrong")
+    desk.post(desk.work("invoice", "create"))
+    assert len(desk.bench.sandboxes.calls("POST .*/oauth/token")) == 1
+    desk.bench.advance(3600)
+    desk.post(desk.work("invoice", "create", "b"))
+    assert len(desk.bench.sandboxes.calls("POST .*/oauth/token")) == 2
+
+
+def test_a_client_that_is_not_known_is_told_and_nothing_is_asked(desk: Case) -> None:
+    work = desk.work("invoice", "create")
+    with pytest.raises(TryAgain, match="target_credentials"):
+        SAP.send(with_client(desk, client_secret="wrong"), [work])
+    assert desk.bench.sandboxes.calls(SOAP) == []
+
+
 # --- partners ----------------------------------------------------------------------------------------------------
 def test_a_changed_customer_changes_names_and_address_each_under_its_tag(desk: Case) -> None:
     address = desk.payload("customer", "upsert")["Address"]

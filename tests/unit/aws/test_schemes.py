@@ -140,6 +140,26 @@ def test_each_field_that_a_scheme_needs_is_missed_by_name(name: str) -> None:
         assert field in str(raised.value)
 
 
+def test_an_account_may_be_reached_by_the_other_scheme_where_its_secret_fills_it() -> None:
+    auth = {"scheme": "basic", **AUTH["basic"], "or": "oauth2_client_credentials", "token_path": "/token"}
+    names = {**AUTH["basic"], "base_url": "base_url"}
+    user = {field: FILLED[field] for field in names.values()}
+    client = {field: FILLED[field] for field in ("base_url", "client_id", "client_secret")}
+    assert declared.chosen(auth, user)["scheme"] == "basic"
+    assert declared.chosen(auth, client)["scheme"] == declared.chosen(auth, user | client)["scheme"] == auth["or"]
+    assert declared.missing(auth, {"base_url": "x", "client_id": "y"}) == ("login", "password")
+    for secret, word in ((user, "Basic "), (client, "Bearer "), (user | client, "Bearer ")):
+        assert credentials(auth, secret, Vendor().post, Clock()).sign(CALL)["Authorization"].startswith(word)
+
+
+def test_no_other_scheme_rotates_because_one_store_belongs_to_one_scheme() -> None:
+    for name in systems.TARGETS:
+        auth = systems.target(name).auth
+        if "or" in auth:
+            assert not SCHEMES[auth["or"]].rotates
+            assert not SCHEMES[auth["scheme"]].rotates
+
+
 def test_every_target_declares_a_known_scheme() -> None:
     for name in systems.TARGETS:
         auth = systems.target(name).auth

@@ -83,3 +83,11 @@ def test_the_metric_is_the_nearest_end_and_the_log_names_accounts_and_fields_onl
     assert "stripe:acct_us" in told
     assert "hushhush" not in told
     assert watch(World().ports(), tables.load())["credential_days_left"] == UNTOLD
+
+
+def test_an_account_that_is_reached_by_the_other_scheme_is_told_by_that_one() -> None:
+    made = World()
+    made.secrets.values["sap", "acme"] = {"base_url": "https://x.example", "user": "u", "password": "p"}
+    assert look(made, "sap:acme").scheme == "basic"
+    made.secrets.values["sap", "acme"] = {"base_url": "https://x.example", "client_id": "c", "client_secret": "s"}
+    assert (look(made, "sap:acme").scheme, look(made, "sap:acme").state) == ("oauth2_client_credentials", "good")

@@ -72,7 +72,11 @@ class Sap:
     """Posts to and finds in one S/4HANA Cloud tenant; holds nothing."""
 
     name = "sap"
-    auth: Mapping[str, str] = {"scheme": "basic", "user": "user", "password": "password"}
+    #: A communication user, or a client whose token endpoint (``token_url``) the secret names: it is another host's.
+    auth: Mapping[str, str] = {
+        "scheme": "basic", "user": "user", "password": "password",
+        "or": "oauth2_client_credentials", "token_path": "/oauth/token", "client_auth": "basic",
+    }  # fmt: skip
     finds = Finds.SEARCHABLE
     #: SAP publishes no longest run of a request; its gateways give up after some minutes.
     quiet = Quiet(client_timeout=30, longest_processing=600, search_lag=0, clock_skew=5, period=720)
