@@ -2,7 +2,8 @@
 
 Lists come from the indexes (what is open, what became final on a day) and may be a moment behind; one thing looked at
 by its key is read from its item, strongly. Money is only ever added within one currency, and the documents that tell
-the CRM about other documents (kind *status*) are left out of every sum, because their money is not their own.
+the CRM about other documents (kind *status*), like what follows an acceptance (its tax, its load), are left out of
+every sum, because their money is not their own.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ from tieout.work.views import (
 SCAN: Final = 20_000
 #: States that only a person can end.
 NEEDS_PERSON: Final = frozenset({ledger.CASE, ledger.REFUSED, ledger.AMBIGUOUS})
+#: Steps whose postings follow an acceptance: the document is counted where it was accepted.
+FOLLOWERS: Final = frozenset(step.name for flow in flows.FLOWS for step in flow.then)
 
 
 # --- one row -----------------------------------------------------------------------------------------------------
@@ -144,13 +147,19 @@ def facts_of(row: Item) -> dict[str, str]:
     return given | {str(name): str(value) for name, value in (row.get("facts") or {}).items()}
 
 
+def own_money(row: Line) -> Money | None:
+    """The money that a line adds: none where it is told, taxed or loaded after the document that it is counted with."""
+    step = row.key.split("/")[3:4] if row.what == "posting" else []
+    return None if row.kind == Status.kind or FOLLOWERS.intersection(step) else row.money
+
+
 def total_of(rows: Iterable[Line]) -> Sum:
     """Count, and money by currency; lines about other documents count without their money."""
     count, money = 0, dict[str, int]()
     for row in rows:
         count += 1
-        if row.money is not None and row.kind != Status.kind:
-            money[row.money.currency] = money.get(row.money.currency, 0) + row.money.minor
+        if (own := own_money(row)) is not None:
+            money[own.currency] = money.get(own.currency, 0) + own.minor
     return Sum(count, tuple(Money.of(minor, currency) for currency, minor in sorted(money.items())))
 
 
@@ -302,8 +311,8 @@ def _count(words: Iterable[str]) -> dict[str, int]:
 def _board(found: Sequence[Line]) -> tuple[Board, ...]:
     groups: dict[tuple[str, str], list[Line]] = defaultdict(list)
     for line in found:
-        with_money = line.money is not None and line.kind != Status.kind
-        groups[line.kind, str(line.money.currency) if line.money and with_money else ""].append(line)
+        own = own_money(line)
+        groups[line.kind, str(own.currency) if own else ""].append(line)
     return tuple(
         Board(kind, currency, {state: total_of(one for one in lines if one.shown == state) for state in SHOWN_ORDER})
         for (kind, currency), lines in sorted(groups.items(), key=lambda group: (not group[0][1], group[0]))

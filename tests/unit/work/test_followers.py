@@ -16,7 +16,7 @@ from tieout.core.lookup import Row, Table
 from tieout.core.routing import Route
 from tieout.core.verdicts import NeedsHuman
 from tieout.core.writes import Item
-from tieout.work import make, render, settle
+from tieout.work import ask, make, render, settle
 
 CUSTOMER = "cus_1"
 SUPPORT = Route("support", "zendesk", "acme", entity="US01")
@@ -203,7 +203,19 @@ def test_whatever_the_books_take_is_loaded_and_its_refusal_is_told_from_whicheve
         assert flow.support == "support", flow.name
 
 
+def test_the_desk_counts_a_document_once_whatever_follows_it(on: Stage) -> None:
+    with routed(Route("warehouse", "snowflake", "acme"), Route("tax", "avalara", "acme")):
+        invoice(on)
+        on.settle()
+        lines = [ask.read_line(item, on.world.ports().now()) for item in on.postings("invoice")]
+        assert len(lines) == 3
+        summed = ask.total_of(lines)
+        assert (summed.count, [one.minor for one in summed.money]) == (3, [on.postings("invoice")[0]["total"]])
+
+
 def test_every_step_that_follows_has_a_name_of_its_own_in_its_flow() -> None:
     for flow in flows.FLOWS:
         names = [step.name for step in (*flow.steps, *flow.then)]
         assert len(names) == len(set(names)), flow.name
+        posts = {step.name for step in flow.steps if step.does == "post"}
+        assert not posts & ask.FOLLOWERS, f"{flow.name}: the desk knows a follower by its step's name"
