@@ -130,10 +130,10 @@ def _release(package: str, schema: int) -> Release:
 # --- the code of another release ---------------------------------------------------------------------------------
 @cache
 def _commit() -> str | None:
-    """The commit of the newest release tag, or else the one of `BEFORE`."""
-    tag = _git("describe", "--tags", "--abbrev=0", "--match", "v*")
+    """The commit of the newest release tag before this one, or else of `BEFORE`; it must hold the product."""
+    tag = _git("describe", "--tags", "--abbrev=0", "--match", "v*", "HEAD^")
     found = _git("rev-parse", "--verify", "--quiet", f"{tag or BEFORE}^{{commit}}")
-    return found or None
+    return found if found and _git("rev-parse", "--verify", "--quiet", f"{found}:shared/tieout") else None
 
 
 def _git(*words: str) -> str:
