@@ -36,7 +36,7 @@ BOUNDARIES: Final[Mapping[str, tuple[str, ...]]] = {
     "probe.secrets.put": ("crash_after", "throttled"),
     "probe.wire.token": ("crash_after", "lost_answer"),
 }
-#: Xero lets a refresh token be used again for thirty minutes, where the answer to its first use was lost.
+#: Xero lets a refresh token be used again for thirty minutes after its first use (developer.xero.com/faq/oauth2).
 GRACE: Final = 1800.0
 AUTH: Final[Mapping[str, Mapping[str, str]]] = {
     "fetched": {"scheme": "oauth2_client_credentials", "token_path": "/token"},
