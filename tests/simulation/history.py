@@ -6,6 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final
 
 from tests.simulation import check, coverage, doors, events, governed, releases, taken, tokens
@@ -16,6 +17,7 @@ from tests.simulation.people import People
 from tests.simulation.world import Setting, World, targets_of
 from tieout.contract import Finds, Rate
 
+SEEDS: Final = Path(__file__).with_name("seeds.txt")
 #: How long after the last fault everything must have come to rest, in virtual seconds.
 PATIENCE: Final = 3 * 3600.0
 #: The subscription of the first deal: where it is refused, what was made for the deal is taken back.
@@ -323,6 +325,12 @@ def _parts(made: Plan) -> tuple[str, ...]:
         "a fenced entity": made.setting.fenced, "another region's items": made.alien,
     }  # fmt: skip
     return tuple(name for name, is_there in there.items() if is_there)
+
+
+def kept_seeds() -> list[tuple[int, str]]:
+    """Seeds that once failed, and the pair that they were focused on (``-`` for none)."""
+    lines = [line.split() for line in SEEDS.read_text().splitlines() if line and not line.startswith("#")]
+    return [(int(line[0]), line[1]) for line in lines]
 
 
 def attempt(seed: int, focus: tuple[str, str] | None = None) -> list[str]:

@@ -4,9 +4,10 @@ A deploy lets both work for a while, and a rollback lets the older one work on w
 in a history for a release is its own source, imported under another name: everything but the language in which a
 release speaks with the world (`SHARED`), which is this tree's for all of them, as are the targets of the simulation.
 
-*Before* is the newest release tag; where no release was made yet, the commit in `BEFORE`, which is the last one whose
-budget item knew neither an adaptive limit nor a breaker (decision 0007) and whose probe stopped at one page. Without a
-git history that holds it, no history has a release before this one, and `why_not` says so. *After* is this source with
+*Before* is the newest release tag; where no release was made yet, the commit in `BEFORE`, the last one that metered no
+calls: its budget item knows neither rates nor classes. Documents are strict, so that a field which one of them gains is
+read by no older release: from the first release on, such a field raises the schema number. Without a git history that
+holds the commit, no history has a release before this one, and `why_not` says so. *After* is this source with
 the next schema number, whose documents are packed in a way that this release cannot read.
 """
 
@@ -31,7 +32,7 @@ from types import CodeType, ModuleType
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-BEFORE: Final = "1907173"
+BEFORE: Final = "b73ad93"
 #: What releases and the world speak with each other: verdicts, writes, keys, the contract and the ports.
 SHARED: Final = ("core.verdicts", "core.writes", "core.keys", "core.classify", "contract", "work.ports")
 VERBS: Final = ("intake", "post", "probe", "steps", "receive", "settle", "restart", "windows")

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +17,6 @@ from tests.simulation.world import World, targets_of
 from tieout.contract import Finds
 from tieout.core import ledger
 
-SEEDS = Path(__file__).with_name("seeds.txt")
 #: Histories of `make test`, in portions that several workers share.
 PORTION, PORTIONS = 50, int(os.environ.get("SIMULATION_PORTIONS", "40"))
 
@@ -43,13 +41,7 @@ def test_no_single_fault_at_any_boundary_breaks_anything(name: str) -> None:
     assert count.bad == []
 
 
-def regressions() -> list[tuple[int, str]]:
-    """Seeds that once failed, and the pair that they were focused on."""
-    lines = [line.split() for line in SEEDS.read_text().splitlines() if line and not line.startswith("#")]
-    return [(int(line[0]), line[1]) for line in lines]
-
-
-@pytest.mark.parametrize(("seed", "pair"), regressions())
+@pytest.mark.parametrize(("seed", "pair"), history.kept_seeds())
 def test_a_seed_that_once_failed_fails_no_more(seed: int, pair: str) -> None:
     label, _, kind = pair.partition("/")
     with cheap():

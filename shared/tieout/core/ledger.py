@@ -24,8 +24,9 @@ from tieout.core import keys
 from tieout.core.verdicts import TryAgain
 from tieout.core.writes import Change, Item, Put, Write
 
-#: Raised where an older release would misread an item: it leaves what has a newer number alone. A new attribute that
-#: an older release may ignore does not raise it, for a rollback then stops what the newer release had begun.
+#: Raised where an older release would misread an item, or could not read its document (documents are strict: each field
+#: that one gains): it leaves what has a newer number alone. A new attribute that an older release may ignore does not
+#: raise it, for a rollback then stops what the newer release had begun.
 SCHEMA: Final = 1
 
 NEW, SENDING, DELIVERED, IN_DOUBT, AMBIGUOUS, REFUSED, HELD, POSTED, SUPERSEDED, COMPENSATED = (
