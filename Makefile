@@ -14,6 +14,7 @@ DEPTH ?= 2
 ARGS ?=
 PLANT ?=
 EACH ?=
+BACKEND ?=
 
 BIN := .venv/bin
 SAM := .venv-sam/bin/sam
@@ -58,7 +59,7 @@ bench: .venv/.ready ## counts against the budgets: modules at INIT, AWS calls, p
 	BENCH=1 $(BIN)/python -m pytest -p no:xdist -s tests/bench $(ARGS)
 
 rehearse: .venv/.ready .venv-rehearse/.ready ## signed events through the whole product into a real Tryton, both books to the cent
-	$(BIN)/python -m infra.rehearse
+	$(BIN)/python -m infra.rehearse $(if $(BACKEND),--backend $(BACKEND)) $(ARGS)
 
 generate: .venv/.ready ## writes what is derived: state machines, the derived blocks of template.yaml, docs
 	$(BIN)/python -m infra.generate

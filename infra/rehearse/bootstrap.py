@@ -39,7 +39,7 @@ def company(name: str, code: str, currency_name: str, rate: str, year: int) -> d
     setup.form.party, setup.form.currency = party, currency
     setup.execute("add")
     made = named("company.company", party=party.id)
-    user = Model.get("res.user")(1)
+    user = named("res.user", login="admin")
     user.companies.append(Model.get("company.company")(made.id))
     user.company = made
     user.save()
@@ -109,7 +109,7 @@ def main(settings: str, database: str, year: int, out: Path) -> None:
     for code, name in COUNTRIES:
         Model.get("country.country")(code=code, name=name).save()
     made = {one[0]: company(*one, year=year) for one in COMPANIES}
-    user = Model.get("res.user")(1)
+    user = named("res.user", login="admin")
     # By default a user writes in the current company alone, whatever company the call's context names.
     user.company_filter = "all"
     user.save()

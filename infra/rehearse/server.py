@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 BIN = Path(".venv-rehearse/bin")
+SQLITE = "sqlite://"
 SETTINGS = """[database]
 uri = {uri}
 path = {folder}
@@ -44,7 +45,7 @@ def await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
 class Server:
     """One Tryton server on loopback, in a folder of its own. ``uri`` names the engine: SQLite, or a cluster."""
 
-    def __init__(self, folder: Path, uri: str = "sqlite://", bin_folder: Path = BIN) -> None:
+    def __init__(self, folder: Path, uri: str = SQLITE, bin_folder: Path = BIN) -> None:
         self.folder, self.uri = folder, uri
         self.bin = bin_folder.absolute()
         self.port = free_port()
@@ -59,7 +60,7 @@ class Server:
     def create(self, year: int) -> Mapping[str, Any]:
         """Make the database, with two companies that have closed months of ``year``; the ids a payload needs."""
         (self.folder / "web").mkdir()
-        if self.uri == "sqlite://":
+        if self.uri == SQLITE:
             (self.folder / "erp.sqlite").touch()  # Tryton fills a file, it does not make one
         self.settings.write_text(SETTINGS.format(folder=self.folder, port=self.port, uri=self.uri), "utf-8")
         word = self.folder / "password"
@@ -71,7 +72,7 @@ class Server:
         )  # fmt: skip
         out = self.folder / "erp.json"
         script = Path(__file__).parent / "bootstrap.py"
-        database = "sqlite:///erp" if self.uri == "sqlite://" else f"{self.uri}/erp"
+        database = "sqlite:///erp" if self.uri == SQLITE else f"{self.uri}/erp"
         self._run("python", str(script), str(self.settings), database, str(year), str(out))
         made: Mapping[str, Any] = json.loads(out.read_bytes())
         return made

@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import httpx
+
 from infra.local import story
 from infra.local.sandbox import Sandboxes
+from infra.local.sftp import FolderDrop, SftpServer
 from infra.local.world import World
 from infra.rehearse.billing import Billing
 from infra.rehearse.installation import ENTITIES, account_of, write_tables
@@ -52,8 +55,10 @@ class Checks:
 class Stage:
     """One world and one Tryton. ``send`` is Stripe, ``settle`` lets everything happen, the rest looks."""
 
-    def __init__(self, world: World, server: Server, made: Mapping[str, Any], year: int, check: Checks) -> None:
-        self.world, self.server, self.made, self.check = world, server, made, check
+    def __init__(
+        self, world: World, server: Server, made: Mapping[str, Any], year: int, check: Checks, sftp: SftpServer
+    ) -> None:
+        self.world, self.server, self.made, self.check, self.sftp = world, server, made, check, sftp
         self.ledger = story.ledger_of(world)
         self.since = world.clock.now()
         self.accepted = 0
@@ -67,12 +72,26 @@ class Stage:
         }
         for entity, billing in self.billing.items():
             world.put_secret(f"tryton/{account_of(entity)}", self.secret(entity))
-            world.put_secret(f"stripe/{billing.account}", {"webhook_secrets": [billing.secret]})
+            self.sign(billing)
+
+        world.put_secret("legacy/acme", sftp.secret(by_key=True))
+        self.sandboxes.drop = FolderDrop(sftp.root, "legacy/acme/")
 
     def secret(self, entity: str) -> dict[str, Any]:
         """What the secret store holds for an entity's company."""
         company = str(self.made["companies"][entity]["company"])
         return {"base_url": self.server.base_url, "key": self.made["key"], "settings": {"company": company}}
+
+    def sign(self, billing: Billing) -> None:
+        """Let the front door know the secret that an account signs with."""
+        there = self.sandboxes.secrets().get(f"stripe/{billing.account}", {})
+        self.world.put_secret(f"stripe/{billing.account}", {**there, "webhook_secrets": [billing.secret]})
+
+    @property
+    def sandboxes(self) -> Sandboxes:
+        """The outside systems that are stood in for."""
+        assert isinstance(self.world.sandboxes, Sandboxes)
+        return self.world.sandboxes
 
     # --- what happens ----------------------------------------------------------------------------------------------
     def send(self, entity: str, body: bytes) -> int:
@@ -107,19 +126,27 @@ class Stage:
         """While it lasts, ``strike`` once, at the ``nth`` passage of a boundary (``after post http.POST:erp``)."""
         passed: list[str] = []
         hit: list[str] = []
+        broken: list[Exception] = []
 
         def boundary(place: str) -> None:
-            if place == where:
-                passed.append(place)
-                if len(passed) == nth:
-                    hit.append(place)
-                    strike()
+            passed.extend([place] if place == where else [])
+            if place != where or len(passed) != nth:
+                return
+            hit.append(place)
+            try:
+                strike()
+            except httpx.TransportError:
+                raise  # what a caller sees of a server that is gone
+            except Exception as error:  # a mistake of the scene, which the product would take for one of the wire
+                broken.append(error)
 
         self.world.boundary = boundary
         try:
             yield hit
         finally:
             self.world.boundary = None
+        if broken:
+            raise broken[0]
 
     # --- what is there ---------------------------------------------------------------------------------------------
     def items(self, what: str) -> list[Item]:
@@ -159,6 +186,14 @@ class Stage:
         return sorted(str(row["state"]) for row in rows)
 
 
+def drop_folder(folder: Path) -> Path:
+    """The folder that the old ERP's SFTP server shows, with a place for either direction."""
+    home = folder / "drop"
+    for name in ("out", "in"):
+        (home / name).mkdir(parents=True)
+    return home
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """The functions' own log lines, kept off the terminal."""
@@ -176,5 +211,5 @@ def staged(server: Server, made: Mapping[str, Any], year: int, folder: Path, che
         stack.enter_context(patch.object(tables, "load", partial(tables.load, home)))
         world = stack.enter_context(World(clock="jump", sandboxes=True, port=0))
         world.dues = story.dues(world)
-        assert isinstance(world.sandboxes, Sandboxes)
-        yield Stage(world, server, made, year, check)
+        sftp = stack.enter_context(SftpServer(drop_folder(folder)))
+        yield Stage(world, server, made, year, check, sftp)

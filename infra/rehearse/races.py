@@ -1,0 +1,92 @@
+"""Races that the product's own budget of one call at a time keeps from happening, run past it: eight workers at once.
+
+They need a database that locks: SQLite gives one number twice under them, PostgreSQL makes the later ones wait or fail.
+They come last, because what they make is in no ledger of ours.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from infra.rehearse.installation import account_of
+from infra.rehearse.scenes import BUYER
+from infra.rehearse.stage import TARGET, Stage
+from tieout import mappings, systems, tables
+from tieout.contract import Work
+from tieout.core import documents
+from tieout.core.verdicts import TryAgain, Verdict
+from tieout.work import render
+
+AT_ONCE = 8
+#: How often a worker comes again that was told to.
+TRIES = 60
+
+
+def race(stage: Stage, entity: str) -> None:
+    """One customer, one invoice, and eight invoices, each by eight workers at once."""
+    customer = _work(stage, entity, "customer", stage.billing[entity].customer("Racer"))
+    codes = _at_once(stage, entity, [customer] * AT_ONCE, tries=1)
+    parties = stage.rows(entity, "party.party", [["code", "=", customer.ref]], "id")
+    stage.check(f"{AT_ONCE} creates of one customer at once make one party ({dict(codes)})", len(parties), 1)
+
+    one = _work(stage, entity, "invoice", stage.billing[entity].invoice("raced", BUYER, 1_000, 6, 1))
+    codes = _at_once(stage, entity, [one] * AT_ONCE, tries=1)
+    rows = stage.rows(entity, "account.invoice", [["reference", "=", one.ref]], "state")
+    states = Counter(row["state"] for row in rows)
+    stage.check(f"{AT_ONCE} creates of one invoice at once: at most one is in the book ({dict(states)}, {dict(codes)})",
+                states["posted"] <= 1, True)  # fmt: skip
+
+    bodies = [stage.billing[entity].invoice(f"race{n}", BUYER, 1_000 + n, 6, 2) for n in range(AT_ONCE)]
+    works = [_work(stage, entity, "invoice", body) for body in bodies]
+    codes = _at_once(stage, entity, works, tries=TRIES)
+    stage.check(f"{AT_ONCE} invoices posted at once all arrive ({dict(codes)})", codes["posted"], AT_ONCE)
+    mine = [["company", "=", stage.made["companies"][entity]["company"]], ["state", "=", "posted"]]
+    numbers = [row["number"] for row in stage.rows(entity, "account.invoice", mine, "number")]
+    last = sorted(int(number.rpartition("-")[2]) for number in numbers)
+    stage.check(f"{len(last)} numbers without a gap, none twice", last, list(range(1, len(last) + 1)))
+
+
+def _at_once(stage: Stage, entity: str, works: Sequence[Work], tries: int) -> Counter[str]:
+    """Send all of them from threads of their own; a worker that may try again does. What they were told, counted."""
+    told, together = Counter[str](), threading.Barrier(len(works))
+
+    def send(work: Work) -> None:
+        together.wait()
+        for attempt in range(tries):
+            try:
+                TARGET.send(stage.wires[entity], [work])
+                told["posted"] += 1
+                return
+            except Verdict as verdict:
+                told[verdict.code] += 1
+                if not isinstance(verdict, TryAgain) and tries == 1:
+                    return
+            time.sleep(0.1 * (1 + attempt % 5))
+
+    threads = [threading.Thread(target=send, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return told
+
+
+def _work(stage: Stage, entity: str, kind: str, body: bytes) -> Work:
+    """What post would send for an event, without our ledger."""
+    [read], known = systems.source("stripe").read(body), tables.load()
+    document = render.document(f"stripe.{kind}", read, "stripe", stage.billing[entity].account)
+    action = "upsert" if kind == "customer" else "create"
+    ref = TARGET.reference.of(f"race/{entity}/{read.object_id}")
+    buyer = stage.posting("customer", stage.billing[entity].id("cus", BUYER))["remote"]
+    mapping = mappings.load(TARGET.actions[kind, action].mapping or "", known.columns())
+    view = known.view(read.occurred.date(), entity=entity, target="tryton")
+    payload = mapping.render({"ref": ref, "customer": {"remote": buyer}, kind: document}, view)
+    total = documents.total(document)
+    return Work(
+        ref, kind, action, ref, entity, account_of(entity), str(total.currency) if total else None,
+        total.minor if total else None, TARGET.build(kind, action, ref, payload), datetime.now(UTC),
+    )  # fmt: skip
