@@ -109,7 +109,8 @@ def tie_out(stage: Stage) -> None:
     """Received = what became of it, and every target's book against the ledger, document by document."""
     now = stage.world.clock.now()
     days = tie.last_days(now, (now.date() - stage.since.date()).days + 1)
-    outcome = tie.tie(stage.ledger, days, stage.accepted + story.accepted(stage.world))
+    sandboxes = sum(200 <= attempt.status < 300 for attempt in story.attempts(stage.world))
+    outcome = tie.tie(stage.ledger, days, stage.accepted + sandboxes)
     print(f"\ntie-out: {outcome.received.count} received")
     for row in outcome.rows:
         print(f"  {row.name:<12}{row.count:>6}  {'  '.join(str(one) for one in row.money)}")
