@@ -101,6 +101,9 @@ class HubSpot(System):
                 return self._read_many(kind, request)
             if rest == ["search"] and request.method == "POST":
                 return self._search(kind, request)
+            if not rest and request.method == "GET":
+                rows = [self._shown(row, []) for row in self.rows[kind].values() if not row["archived"]]
+                return Reply.json(200, {"results": rows[: int(request.query.get("limit", 10))]})
             if len(rest) == 1 and request.method in ("GET", "PATCH"):
                 return self._one(kind, rest[0], request)
             raise Refused(405, "METHOD_NOT_ALLOWED", request.method)
