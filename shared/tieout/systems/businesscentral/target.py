@@ -12,7 +12,7 @@ other from being posted; once posted a line is gone, and its general ledger entr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -255,13 +255,12 @@ class BusinessCentral:
         return self.actions[work.kind, work.action].echo
 
 
-def _sure(look: Any, what: str) -> Seen | None:
+def _sure(look: Callable[[], Seen | None], what: str) -> Seen | None:
     """A look behind a write that was taken: what goes wrong in it is no licence to write again."""
     try:
-        found: Seen | None = look()
+        return look()
     except Verdict as lost:
         raise Uncertain("target_unclear", f"{what}: {lost}") from lost
-    return found
 
 
 def _at(entities: str, ident: str) -> str:
@@ -323,7 +322,7 @@ def _shows(row: Mapping[str, Any], sent: Mapping[str, Any]) -> bool:
     )
 
 
-def _sum(amounts: Any) -> Decimal | None:
+def _sum(amounts: Iterable[Any]) -> Decimal | None:
     """The exact sum; ``None`` where one of them is no number."""
     found = [Decimal(one) if isinstance(one, int | Decimal) and not isinstance(one, bool) else None for one in amounts]
     return None if any(one is None for one in found) else sum((one for one in found if one is not None), Decimal(0))

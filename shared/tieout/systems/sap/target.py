@@ -25,6 +25,7 @@ from tieout.core.exchange import JSON, Request, difference, judge, member, read_
 from tieout.core.money import Money
 from tieout.core.parse import write_json
 from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain, Verdict
+from tieout.core.xml import Element
 from tieout.systems.sap import journal
 
 ODATA: Final = "/sap/opu/odata/sap"
@@ -215,7 +216,7 @@ class Sap:
         except Uncertain as lost:
             raise TryAgain("target_unreachable", f"simulation: {lost}") from lost
 
-    def _posted(self, wire: Wire, body: bytes, request: Request) -> Any:
+    def _posted(self, wire: Wire, body: bytes, request: Request) -> Element:
         """The confirmation of a request that no log item refused."""
         answer = wire.call("POST", request.path, headers=request.headers, body=body)
         judge(self.verdicts, answer, error_text(answer))
