@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tieout import flows, systems
 from tieout.contract import Delivery, Lister, Page, Poll, Span
@@ -22,13 +22,15 @@ from tieout.core.ledger import stamp
 from tieout.core.verdicts import NeedsHuman, Verdict
 from tieout.core.windows import Job, Run
 from tieout.core.writes import Change, Item
-from tieout.tables import Tables
 from tieout.work import windows
 from tieout.work.asking import Asking
 from tieout.work.commit import View
 from tieout.work.ports import Ports
 from tieout.work.post import RECORD_MARGIN
 from tieout.work.receive import envelope
+
+if TYPE_CHECKING:  # whoever calls has them loaded, or not yet
+    from tieout.tables import Tables
 
 #: How the inbox message of a listed event says where it comes from.
 VIA: Final = "poll"

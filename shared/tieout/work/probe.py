@@ -21,7 +21,7 @@ from tieout.core.ledger import stamp
 from tieout.core.verdicts import NeedsHuman, NotYet, Uncertain, Verdict
 from tieout.core.windows import Job
 from tieout.core.writes import Change, Item, Refused, Write
-from tieout.work import broker, plans, sequences, steps, waiting, windows
+from tieout.work import broker, plans, sequences, steps, windows
 from tieout.work import intake as intake_verb
 from tieout.work import post as post_verb
 from tieout.work.book import CASE_AGAIN, Outcome, answer
@@ -92,9 +92,8 @@ def _page(ports: Ports, rows: Sequence[Key], now: str, done: Counter[str]) -> se
     batch.read(rows)
     # The index lags: only the item says when it is due. A look before the quiet period is over books twice (seed 1588).
     items = [item for item in list(batch.view.values()) if item and item.get("due") and item["due"] <= now]
-    asked = [item for item in items if item.get("waits") == "source"]
-    _ask_sources(asked, batch.ports, done)
-    items = [item for item in items if item not in asked]
+    _ask_sources([item for item in items if _asks(item)], batch.ports, done)
+    items = [item for item in items if not _asks(item)]
     batch.read([keys.lane_item(item["lane"]) for item in items if item.get("what") == "posting" and item.get("lane")])
     for item in items:
         if ports.remaining() < MARGIN:
@@ -117,6 +116,11 @@ def _page(ports: Ports, rows: Sequence[Key], now: str, done: Counter[str]) -> se
     return {key for key, item in batch.view.items() if key.pk.startswith("B#") and item and item.get("waits")}
 
 
+def _asks(item: Item) -> bool:
+    """Whether an item is an event that waits for its source, of a release that this one knows."""
+    return item.get("waits") == "source" and not ledger.newer(item)
+
+
 def _ask_sources(items: Sequence[Item], ports: Ports, done: Counter[str]) -> None:
     """Events that wait for their source, all of them at once: their objects are asked for once each."""
     if not items:
@@ -124,6 +128,8 @@ def _ask_sources(items: Sequence[Item], ports: Ports, done: Counter[str]) -> Non
     if ports.remaining() < MARGIN:
         done["left for the next run"] += len(items)
         return
+    from tieout.work import waiting  # seldom: most events carry their object
+
     try:
         done.update(waiting.resume(items, ports))
     except Exception as error:

@@ -335,3 +335,13 @@ def test_old_news_is_seen_by_the_version_of_what_was_read(on: Stage, tenant: Ten
         ledger.DUPLICATE, ledger.MADE,
     ]  # fmt: skip
     assert len(on.postings("customer")) == 1
+
+
+def test_an_event_of_a_newer_release_is_left_to_it(on: Stage, tenant: Tenant) -> None:
+    tenant.says = unreachable
+    take(on, callout())
+    key = keys.event("zuora", "acme-eu", str(event(on)["event_id"]))
+    on.world.ledger.items[key]["v"] = ledger.SCHEMA + 1
+    tenant.says = None
+    assert on.probe(minutes=20)["left to a newer release"] == 1
+    assert event(on)["state"] == ledger.WAITING
