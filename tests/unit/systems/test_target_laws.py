@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -442,3 +443,17 @@ def test_what_zendesks_search_gives_is_only_ours_by_its_own_external_id() -> Non
     assert target.find(always(200, {"tickets": [row, {**row, "id": 8}]}), one).code == "found_several"
     with pytest.raises(Uncertain):
         target.find(always(200, {"results": []}), one)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in systems.TARGETS if ("invoice", "void") in systems.target(name).actions]
+)
+def test_a_void_that_writes_a_posting_date_of_its_own_says_so_and_no_other_does(name: str) -> None:
+    """The planner goes by it: what is dated never changes a closed period, and can be credited on account."""
+    actions = systems.target(name).actions
+    made, back = actions["invoice", "create"], actions["invoice", "void"]
+    assert back.mapping is not None
+    if back.mapping == made.mapping:
+        return  # a record of what became of it elsewhere: nothing is taken back there
+    text = (Path(mappings.__file__).parent / back.mapping / "mapping.yaml").read_text()
+    assert back.dated == ("invoice.posting_date" in text)

@@ -72,7 +72,7 @@ class BusinessCentral:
         ("customer", "upsert"): Action("businesscentral.customer", echo=("ref",), once=False, undo="undo"),
         ("customer", "undo"): Action("businesscentral.customer_undo", echo=("ref",), once=False),
         ("invoice", "create"): Action("businesscentral.invoice", undo="void"),
-        ("invoice", "void"): Action("businesscentral.invoice_void"),
+        ("invoice", "void"): Action("businesscentral.invoice_void", dated=True),
         ("credit_note", "create"): Action("businesscentral.credit_note"),
         ("payment", "create"): Action("businesscentral.payment"),
     }

@@ -90,7 +90,7 @@ class Sap:
         ("customer", "undo"): Action("sap.customer_undo", echo=("ref",), once=False),
         ("quote", "create"): Action("sap.sales_order"),
         ("invoice", "create"): Action("sap.invoice", undo="void"),
-        ("invoice", "void"): Action("sap.invoice_void"),
+        ("invoice", "void"): Action("sap.invoice_void", dated=True),
         ("credit_note", "create"): Action("sap.credit_note"),
         ("payment", "create"): Action("sap.payment"),
         ("journal_entry", "create"): Action("sap.journal_entry"),

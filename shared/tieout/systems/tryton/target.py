@@ -80,7 +80,7 @@ class Tryton:
     actions: Mapping[tuple[str, str], Action] = {
         ("customer", "upsert"): Action("tryton.customer", echo=("ref",), once=False),
         ("invoice", "create"): Action("tryton.invoice", undo="void"),
-        ("invoice", "void"): Action("tryton.invoice_void"),
+        ("invoice", "void"): Action("tryton.invoice_void", dated=True),
         ("credit_note", "create"): Action("tryton.credit_note"),
         ("payment", "create"): Action("tryton.payment"),
     }
