@@ -66,6 +66,8 @@ def state(world: World) -> dict[str, str]:
     }
     # What may not be worked on here is refused when it is asked, which a replay may bring about.
     found |= {key: "closed" for key in governed.fenced(world) if found[key] in ("waiting", "REFUSED", "SUPERSEDED")}
+    # A void of what ended unsent ends with it, whoever asks first: what stands behind a refusal waits until then.
+    found |= {key: "waiting" for key in takebacks.withdrawn(world) if "/void/" in key}
     return found
 
 

@@ -71,6 +71,7 @@ class Worker:
     read_at: float | None = None
     #: The newest schema that its release knows.
     schema: int = 1
+    package: str = "tieout"
 
     @property
     def name(self) -> str:

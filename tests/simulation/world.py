@@ -161,7 +161,7 @@ class World:
     def code(self, worker: Worker) -> Release:
         """The release that an invocation runs, chosen when it begins."""
         found = this() if self.deploys is None else self.deploys.of(self.hub.now)
-        worker.schema = found.schema
+        worker.schema, worker.package = found.schema, found.package
         if found is not this():
             self.hub.note(worker.name, found.package, "")
         return found
