@@ -98,8 +98,8 @@ def _play(template: Path, work: Path, python: str, console: Console) -> Played:
                 played = _tell(stage, desk, console)
                 played.used = rights.used(stage.engine("rights"), resources)
     if not played.ties_out:
-        said = [line for line in (work / "ministack.log").read_text().splitlines() if _telling(line)]
-        console.print("\n".join(said[-_LOG_LINES:]), style="dim", markup=False)
+        for line in [one for one in (work / "ministack.log").read_text().splitlines() if _telling(one)][-_LOG_LINES:]:
+            console.print(line, style="dim", markup=False)
     return played
 
 
