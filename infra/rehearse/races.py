@@ -10,16 +10,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
-from infra.rehearse.installation import account_of
-from infra.rehearse.scenes import BUYER
-from infra.rehearse.stage import TARGET, Stage
-from tieout import mappings, systems, tables
+from infra.rehearse.stage import BUYER, TARGET, Stage
 from tieout.contract import Work
-from tieout.core import documents
 from tieout.core.verdicts import TryAgain, Verdict
-from tieout.work import render
 
 AT_ONCE = 8
 #: How often a worker comes again that was told to.
@@ -28,12 +22,12 @@ TRIES = 60
 
 def race(stage: Stage, entity: str) -> None:
     """One customer, one invoice, and eight invoices, each by eight workers at once."""
-    customer = _work(stage, entity, "customer", stage.billing[entity].customer("Racer"))
+    customer = stage.unbooked(entity, "customer", stage.billing[entity].customer("Racer"))
     codes = _at_once(stage, entity, [customer] * AT_ONCE, tries=1)
     parties = stage.rows(entity, "party.party", [["code", "=", customer.ref]], "id")
     stage.check(f"{AT_ONCE} creates of one customer at once make one party ({dict(codes)})", len(parties), 1)
 
-    one = _work(stage, entity, "invoice", stage.billing[entity].invoice("raced", BUYER, 1_000, 6, 1))
+    one = stage.unbooked(entity, "invoice", stage.billing[entity].invoice("raced", BUYER, 1_000, 6, 1))
     codes = _at_once(stage, entity, [one] * AT_ONCE, tries=1)
     rows = stage.rows(entity, "account.invoice", [["reference", "=", one.ref]], "state")
     states = Counter(row["state"] for row in rows)
@@ -41,7 +35,7 @@ def race(stage: Stage, entity: str) -> None:
                 states["posted"] <= 1, True)  # fmt: skip
 
     bodies = [stage.billing[entity].invoice(f"race{n}", BUYER, 1_000 + n, 6, 2) for n in range(AT_ONCE)]
-    works = [_work(stage, entity, "invoice", body) for body in bodies]
+    works = [stage.unbooked(entity, "invoice", body) for body in bodies]
     codes = _at_once(stage, entity, works, tries=TRIES)
     stage.check(f"{AT_ONCE} invoices posted at once all arrive ({dict(codes)})", codes["posted"], AT_ONCE)
     mine = [["company", "=", stage.made["companies"][entity]["company"]], ["state", "=", "posted"]]
@@ -73,20 +67,3 @@ def _at_once(stage: Stage, entity: str, works: Sequence[Work], tries: int) -> Co
     for thread in threads:
         thread.join()
     return told
-
-
-def _work(stage: Stage, entity: str, kind: str, body: bytes) -> Work:
-    """What post would send for an event, without our ledger."""
-    [read], known = systems.source("stripe").read(body), tables.load()
-    document = render.document(f"stripe.{kind}", read, "stripe", stage.billing[entity].account)
-    action = "upsert" if kind == "customer" else "create"
-    ref = TARGET.reference.of(f"race/{entity}/{read.object_id}")
-    buyer = stage.posting("customer", stage.billing[entity].id("cus", BUYER))["remote"]
-    mapping = mappings.load(TARGET.actions[kind, action].mapping or "", known.columns())
-    view = known.view(read.occurred.date(), entity=entity, target="tryton")
-    payload = mapping.render({"ref": ref, "customer": {"remote": buyer}, kind: document}, view)
-    total = documents.total(document)
-    return Work(
-        ref, kind, action, ref, entity, account_of(entity), str(total.currency) if total else None,
-        total.minor if total else None, TARGET.build(kind, action, ref, payload), datetime.now(UTC),
-    )  # fmt: skip

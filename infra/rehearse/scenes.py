@@ -16,11 +16,10 @@ import httpx
 
 from infra.local.functions import Crash
 from infra.local.sandbox import Line
-from infra.rehearse.stage import TARGET, Stage, quiet
+from infra.rehearse.stage import BUYER, TARGET, Stage, quiet
 from tieout.core.verdicts import Verdict
 from tieout.core.writes import Item
 
-BUYER = "Globex"
 #: Problem code of each posting that stays open, by entity and document.
 OPEN = {
     ("UK01", "january"): "period_closed",
@@ -32,6 +31,7 @@ OPEN = {
 def play(stage: Stage, entity: str) -> None:
     """Every scene of one entity, in the order of its days."""
     a_customer_and_its_rivals(stage, entity)
+    a_customer_that_moves(stage, entity)
     a_closed_january_by_our_own_policy(stage, entity)
     an_invoice_its_payment_and_a_credit(stage, entity)
     a_payment_before_its_invoice(stage, entity)
@@ -114,6 +114,24 @@ def a_customer_and_its_rivals(stage: Stage, entity: str) -> None:
     stage.check(f"four creates of one customer at once make one party (rivals: {dict(codes)})",
                 (codes.total(), len(parties)), (3, 1))  # fmt: skip
     stage.check("and ours ends as posted, by looking", item["state"], "POSTED")
+
+
+def a_customer_that_moves(stage: Stage, entity: str) -> None:
+    """A party is changed in place, by our target alone: no flow tells of it yet."""
+    body = stage.billing[entity].customer("Mover")
+    event = json.loads(body)
+    event["data"]["object"]["address"]["line1"] = "1 New Street"
+    event["data"]["object"]["email"] = "new@mover.example"
+    wire, shown = stage.wires[entity], []
+    for version in (body, json.dumps(event).encode(), body):
+        work = stage.unbooked(entity, "customer", version)
+        shown.append(TARGET.find(wire, work).state)
+        TARGET.send(wire, [work])
+        shown.append(TARGET.find(wire, work).state)
+    stage.check("a customer that moves, and back, is found once it shows it", shown, ["absent", "complete"] * 3)
+    rows = stage.rows(entity, "party.party", [["code", "=", work.ref]], "addresses.street", "contact_mechanisms.value")
+    held = [(len(row["addresses"]), len(row["contact_mechanisms"])) for row in rows]
+    stage.check("as one party with one address and one e-mail", held, [(1, 1)])
 
 
 def a_closed_january_by_our_own_policy(stage: Stage, entity: str) -> None:

@@ -26,14 +26,18 @@ from infra.local.world import World
 from infra.rehearse.billing import Billing
 from infra.rehearse.installation import ENTITIES, account_of, write_tables
 from infra.rehearse.server import Server
-from tieout import systems, tables
+from tieout import mappings, systems, tables
 from tieout.aws.http import HttpWire
 from tieout.aws.ledger import decode
 from tieout.contract import Work
+from tieout.core import documents
 from tieout.core.writes import Item
+from tieout.work import render
 from tieout.work.post import work_of
 
 TARGET = systems.target("tryton")
+#: The customer of every document.
+BUYER = "Globex"
 #: Longer than any quiet period, lease or visibility time-out; what waits for a person is not waited for.
 PATIENCE = timedelta(minutes=40)
 PER_MILLE = {"US01": 8_875, "UK01": 20_000}  # of a hundred thousand: Stripe's percentage with three decimals
@@ -169,6 +173,22 @@ class Stage:
     def work(self, item: Item) -> Work:
         """A posting that was claimed, as its target sees it."""
         return work_of(item, datetime.now(UTC))
+
+    def unbooked(self, entity: str, kind: str, body: bytes) -> Work:
+        """What post would send for an event, outside of our ledger."""
+        [read], known = systems.source("stripe").read(body), tables.load()
+        document = render.document(f"stripe.{kind}", read, "stripe", self.billing[entity].account)
+        action = "upsert" if kind == "customer" else "create"
+        ref = TARGET.reference.of(f"unbooked/{entity}/{read.object_id}")
+        buyer = self.posting("customer", self.billing[entity].id("cus", BUYER))["remote"]
+        mapping = mappings.load(TARGET.actions[kind, action].mapping or "", known.columns())
+        view = known.view(read.occurred.date(), entity=entity, target="tryton")
+        payload = mapping.render({"ref": ref, "customer": {"remote": buyer}, kind: document}, view)
+        total = documents.total(document)
+        return Work(
+            ref, kind, action, ref, entity, account_of(entity), str(total.currency) if total else None,
+            total.minor if total else None, TARGET.build(kind, action, ref, payload), datetime.now(UTC),
+        )  # fmt: skip
 
     def rows(self, entity: str, model: str, domain: list[Any], *fields: str) -> list[dict[str, Any]]:
         """What Tryton holds, read without our target's words."""

@@ -207,6 +207,8 @@ class Tryton(System):
         if unknown:
             raise Broken(500, "Internal Server Error")
         changed = {name: _value(value) for name, value in sent.items() if not isinstance(value, list)}
+        if "code" in changed and "id" in row and row["id"] in self.rows[model]:
+            raise Refused(f'You are not allowed to modify the field "Code" in record "{row["name"]}" of "Party".')
         code = changed.get("code")
         if code and any(one.get("code") == code and one is not row for one in self.rows[model].values()):
             raise Refused("The code on party must be unique.")

@@ -93,19 +93,11 @@ class Environment:
         """The authenticated transport of one account; ``NeedsHuman`` where it has no credentials."""
         key = (id(system), account)  # a system that reads and writes may have an authentication for each
         if key not in self.wires:
-            from tieout.aws.http import drop_wire, http_wire
+            from tieout.aws.http import http_wire
 
             scheme = SCHEMES[system.auth["scheme"]]
-            if scheme.name == "drop" and self._hosts_its_own(system.name, account):
-                from tieout.aws.sftp import SftpWire
-
-                limit = float(system.quiet.client_timeout)
-                self.wires[key] = SftpWire(account, partial(self._secret, system.name, account), limit)
-            elif scheme.name == "drop":
-                prefix = f"{system.name}/{account}/"
-                drop = S3Drop(_Lazy("s3"), self.settings.drop_bucket, prefix)
-                told = (self.secrets.get(system.name, account) or {}).get("settings") or {}
-                self.wires[key] = drop_wire(account, drop, {str(name): str(value) for name, value in told.items()})
+            if scheme.name == "drop":
+                self.wires[key] = self._drop(system, account)
             else:
                 tokens = self._tokens_of(system.name, account) if scheme.rotates else None
                 secret = partial(self._secret, system.name, account)
@@ -119,12 +111,20 @@ class Environment:
         target = f"{system}:{account}"
         return SecretTokens(_Lazy("secretsmanager"), name, target, self.ledger, self.id, clock.now)
 
-    def _hosts_its_own(self, system: str, account: str) -> bool:
-        """Whether a file target's account names an SFTP host in its secret; else its drop is the bucket's prefix."""
+    def _drop(self, system: Called, account: str) -> Wire:
+        """A file target's account: the SFTP host that its secret names, else the drop bucket's prefix."""
+        from tieout.aws.http import drop_wire
+
         try:
-            return bool((self.secrets.get(system, account) or {}).get("host"))
+            secret = self.secrets.get(system.name, account) or {}
         except Unavailable as error:
             raise TryAgain("secrets_unavailable", str(error)) from error
+        if secret.get("host"):
+            from tieout.aws.sftp import SftpWire
+
+            return SftpWire(account, partial(self._secret, system.name, account), float(system.quiet.client_timeout))
+        told = {str(name): str(value) for name, value in (secret.get("settings") or {}).items()}
+        return drop_wire(account, S3Drop(_Lazy("s3"), self.settings.drop_bucket, f"{system.name}/{account}/"), told)
 
     def _secret(self, system: str, account: str) -> Mapping[str, Any]:
         secret = self.secrets.get(system, account)

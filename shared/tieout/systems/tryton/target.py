@@ -120,7 +120,7 @@ class Tryton:
             body = self._completed(wire, read_answer(Answer(0, body=request.body)))
             method, path = "POST", request.path
             if there:
-                method, path, body = "PUT", _at(shape, there[0]), _in_place(body, there[0])
+                method, path, body = "PUT", _at(shape, there[0]), _in_place(body, shape, there[0])
             headers = {**request.headers, **_company(wire)}
             shown, written = self._taken(wire.call(method, path, headers=headers, body=write_json(body))), True
         echo = _echo(shown, work)
@@ -259,9 +259,12 @@ def _record(payload: Mapping[str, Any], sign: int) -> dict[str, Any]:
     return record
 
 
-def _in_place(body: dict[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    """A body for a party that is there: its first address, and its first contact of that type, are written over."""
-    changed = dict(body)
+def _in_place(body: dict[str, Any], shape: Shape, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A body for a party that is there: its first address, and its first contact of that type, are written over.
+
+    Its code is left out: Tryton lets nobody write it again, not even as it is.
+    """
+    changed = {name: value for name, value in body.items() if name != shape.reference}
     for name in ("addresses", "contact_mechanisms"):
         if name in body:
             known = row.get(name) or []
