@@ -1,14 +1,17 @@
 """The soak: a target that is away for hours while events come at fifty a second, in virtual time.
 
-``python -m tests.simulation soak`` plays six hours (1,080,000 events), ``--scale 0.1`` a tenth. Invoices and their
-payments share lanes; every booking tells the CRM, whose budget counts too. What must hold is in `judge`.
+``python -m tests.simulation soak`` plays 1,080,000 events; ``--scale 0.1`` plays six hours as well, with a tenth of the
+events and of the limits. Invoices and their payments share lanes; every booking tells the CRM, whose budget counts too.
+What must hold is in `_judge`.
 """
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Final
 from unittest.mock import patch
 
@@ -23,10 +26,9 @@ PACE: Final = 50
 OUTAGE: Final = 6 * 3600
 #: A payment comes so many lanes after its invoice.
 BEHIND: Final = 500
-ERP: Final = Budget(concurrency=25, rates=(Rate(30_000, 300),), calls=1)
-CRM: Final = Budget(concurrency=10)
-#: Calls a second that the ERP's budget allows in the long run.
-LIMIT: Final = 100.0
+#: Calls a second that the ERP allows, over windows of so many seconds; calls at once of ERP and CRM.
+LIMIT, WINDOW = 100, 300
+ERP_SLOTS, CRM_SLOTS = 25, 10
 #: How long the world may take after the outage, in seconds of virtual time.
 PATIENCE: Final = 12 * 3600.0
 
@@ -38,19 +40,22 @@ class Outage:
         self.until = until
         #: Whether the call that begins goes to the ERP: its boundary's name does not say.
         self.erp: Callable[[], bool] = lambda: True
-        self.calm = Fate("", 0.01)
-        self.put, self.told = Fate("", 0.15), Fate("", 0.03)
+        rng = random.Random("soak")
+        # No two calls take the same time: workers in step with each other would meet at every write.
+        self.calm = cycle([Fate("", 0.005 + 0.01 * rng.random()) for _ in range(997)])
+        self.put = cycle([Fate("", 0.1 + 0.1 * rng.random()) for _ in range(499)])
+        self.told = cycle([Fate("", 0.02 + 0.02 * rng.random()) for _ in range(499)])
         self.lost, self.down = Fate("lost_request", 0.15), Fate("down", 0.15)
 
     def draw(self, n: int, label: str, kinds: tuple[str, ...], now: float) -> Fate:
         """The fate of one call; the CRM's wire has no outage."""
         if ".wire." not in label:
-            return self.calm
+            return next(self.calm)
         if not self.erp():
-            return self.told
+            return next(self.told)
         if now < self.until:
             return self.lost if now < self.until / 6 else self.down
-        return self.put
+        return next(self.put)
 
 
 @dataclass
@@ -59,6 +64,8 @@ class Figures:
 
     events: int
     outage: float
+    erp: Budget
+    limit: float
     began: float = 0.0
     backlog: int = 0
     drained: float = 0.0
@@ -81,15 +88,15 @@ class Figures:
     @property
     def allowed(self) -> float:
         """1.1 times the backlog over the limit."""
-        return 1.1 * self.backlog / LIMIT
+        return 1.1 * self.backlog / self.limit
 
     def __str__(self) -> str:
         return (
             f"{self.events} events in {self.outage:.0f} s of outage, backlog {self.backlog} documents\n"
             f"drained in {self.took:.0f} s after the first good answer ({self.began - self.outage:.0f} s after the "
             f"outage ended), allowed {self.allowed:.0f} s; at rest {self.rested - self.outage:.0f} s after the outage\n"
-            f"calls at once, at most: {self.most_at_once}; ERP calls in any {ERP.rates[0].seconds} s, at most: "
-            f"{self.most_in_window} of {ERP.rates[0].calls}\n"
+            f"calls at once, at most: {self.most_at_once}; ERP calls in any {self.erp.rates[0].seconds} s, at most: "
+            f"{self.most_in_window} of {self.erp.rates[0].calls}\n"
             f"dead letters {self.dead}, requests resent {self.resent}, history lines checked {self.lines}, open at "
             f"once at most {self.most_open}\n"
             f"{self.crossings} calls of ports, {self.cpu:.0f} s of CPU\n"
@@ -100,33 +107,37 @@ class Figures:
 def play(scale: float = 1.0, tell: Callable[[str], None] = lambda line: None) -> Figures:
     """Play a soak of that share of six hours to its end."""
     began_cpu = time.process_time()
-    outage = OUTAGE * scale
-    total = int(PACE * outage)
+    outage, pace = float(OUTAGE), PACE * scale
+    total = int(pace * outage)
     fates = Outage(outage)
-    setting = Setting(concurrency=26, batch=10, reads_back=False, budget=ERP.concurrency, rates=ERP.rates)
+    erp = Budget(max(2, round(ERP_SLOTS * scale)), (Rate(round(LIMIT * WINDOW * scale), WINDOW),), calls=1)
+    setting = Setting(
+        concurrency=erp.concurrency + 1, batch=10, reads_back=False, budget=erp.concurrency, rates=erp.rates
+    )
     with (
         patch.object(world, "Hub", fast.LeanHub), patch.object(world, "Table", fast.LeanTable),
         patch.object(world, "Queue", fast.LeanQueue), patch.object(world, "SimTarget", fast.LeanTarget),
     ):  # fmt: skip
         here = World(fates, setting)
     with patch.object(world, "SimTarget", fast.LeanTarget), targets_of(here), fast.templated():
-        figures = _run(here, fates, total, outage, tell)
+        figures = Figures(total, outage, erp, LIMIT * scale)
+        _run(here, fates, figures, scale, tell)
         here.hub.close()
     figures.cpu = time.process_time() - began_cpu
     return figures
 
 
-def _run(here: World, fates: Outage, total: int, outage: float, tell: Callable[[str], None]) -> Figures:
+def _run(here: World, fates: Outage, figures: Figures, scale: float, tell: Callable[[str], None]) -> None:
     erp, crm = here.targets["netsuite"], here.targets["salesforce"]
-    erp.budget, crm.budget = ERP, CRM
-    here.lanes["salesforce"].concurrency = CRM.concurrency
+    crm.budget = Budget(max(2, round(CRM_SLOTS * scale)))
+    here.lanes["salesforce"].concurrency = crm.budget.concurrency
     here.said = fast.Forgetful()
+    total, pace, behind = figures.events, PACE * scale, max(5, round(BEHIND * scale))
     fates.erp = lambda: fast.LeanTarget.called is erp
     link = keys.link_item("customer", "stripe:acct_us:cus_acct_us0")
     here.table.items[link] = {
         "pk": link.pk, "sk": link.sk, "canonical": "salesforce:acme:1", "rev": 1, "at:netsuite:acme": "501",
     }  # fmt: skip
-    figures = Figures(total, outage)
     expected: dict[tuple[str, int], int] = {}
     state = {"sent": 0}
     hub, book, told, table = here.hub, erp.book, crm.book, here.table
@@ -138,13 +149,13 @@ def _run(here: World, fates: Outage, total: int, outage: float, tell: Callable[[
         number = state["sent"]
         lane, paid = divmod(number, 2)
         kind, lane = (
-            ("payment", lane - BEHIND) if paid and lane >= BEHIND else ("invoice", lane if not paid else total + lane)
+            ("payment", lane - behind) if paid and lane >= behind else ("invoice", lane if not paid else total + lane)
         )
         expected[kind, lane % fast.AMOUNTS] = expected.get((kind, lane % fast.AMOUNTS), 0) + 1
         here.inbox.put(fast.envelope(kind, lane))
         state["sent"] += 1
         if state["sent"] < total:
-            hub.at(state["sent"] / PACE, arrives)
+            hub.at(state["sent"] / pace, arrives)
 
     def watch() -> None:
         done = len(book.refs)
@@ -168,11 +179,10 @@ def _run(here: World, fates: Outage, total: int, outage: float, tell: Callable[[
     hub.at(1.0, watch)
     hub.at(30.0, here.tick)
     hub.at(600.0, progress)
-    came = hub.run(outage + PATIENCE, rests)
+    came = hub.run(figures.outage + PATIENCE, rests)
     figures.rested = hub.now
     figures.wrong += [] if came else [f"I14 not at rest {PATIENCE:.0f} s after the outage: {table.open} open"]
     _judge(here, figures, expected)
-    return figures
 
 
 def _judge(here: World, figures: Figures, expected: dict[tuple[str, int], int]) -> None:
@@ -183,7 +193,7 @@ def _judge(here: World, figures: Figures, expected: dict[tuple[str, int], int]) 
     assert isinstance(table, fast.LeanTable)
     wrong = figures.wrong
     figures.most_at_once = {name: book.most_flying for name, book in here.books.items() if book.most_flying}
-    figures.most_in_window = budgets.most_in(sorted(erp.reached.times), ERP.rates[0].seconds)  # type: ignore[attr-defined]
+    figures.most_in_window = budgets.most_in(sorted(erp.reached.times), WINDOW)  # type: ignore[attr-defined]
     figures.dead = sum(getattr(queue, "buried", 0) for queue in here.queues)
     figures.crossings, figures.most_open, figures.lines = here.hub.crossings, table.most_open, table.lines
     figures.resent = erp.resent
@@ -205,10 +215,10 @@ def _judge(here: World, figures: Figures, expected: dict[tuple[str, int], int]) 
     wrong += [f"I5 sent with two contents: {erp.changed[:3]}"] if erp.changed else []
     wrong += table.wrong[:5]
     wrong += [f"{figures.dead} dead letters"] if figures.dead else []
-    for name, budget in (("netsuite:acme", ERP), ("salesforce:acme", CRM)):
+    for name, budget in (("netsuite:acme", figures.erp), ("salesforce:acme", here.targets["salesforce"].budget)):
         if here.books[name].most_flying > budget.concurrency:
             wrong.append(f"I12 {name}: {here.books[name].most_flying} calls at once")
-    if figures.most_in_window > ERP.rates[0].calls:
+    if figures.most_in_window > figures.erp.rates[0].calls:
         wrong.append(f"I12 {figures.most_in_window} calls in a window")
     if not figures.drained or figures.took > figures.allowed:
         wrong.append(f"drained in {figures.took:.0f} s, allowed {figures.allowed:.0f}")

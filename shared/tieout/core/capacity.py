@@ -24,12 +24,12 @@ PAUSE_LEAST, PAUSE_MOST = 10, 300
 ASKED_MOST: Final = 900
 #: How soon what waits for somebody else's trial asks again.
 TRIAL_AGAIN: Final = timedelta(seconds=15)
-#: Codes of answers that did not come: no connection, no answer, or one that says nothing (a bare 5xx).
-SILENT: Final = frozenset({"target_unreachable", "target_lost", "target_timeout", "target_unclear"})
+#: Codes of answers that did not come: no connection, no answer, or one that says nothing (a 5xx).
+SILENT: Final = frozenset({"target_unreachable", "target_lost", "target_timeout", "target_unclear", "target_down"})
 #: What is let go at a time lasts for so long: longer than between two looks of a probe that stays at the tap.
 AHEAD: Final = timedelta(seconds=20)
 #: What was let go and has not come back for so long is lost, and is let go again by whoever finds it.
-LOST_AFTER: Final = timedelta(minutes=5)
+LOST_AFTER: Final = timedelta(seconds=90)
 #: Milliseconds of a slot that a posting is taken to need until it is known.
 SLOT_MS: Final = 1000
 

@@ -68,6 +68,8 @@ class Slots:
     #: Whether it has ever had a slot: who found no room does not call others in.
     got_through: bool = False
     waited: bool = False
+    #: Whether an answer did not come, so that its time says nothing of what a posting needs.
+    spoiled: bool = False
 
     @property
     def key(self) -> Key:
@@ -140,7 +142,7 @@ class Slots:
             if self.system.budget.rates:
                 skew = self.system.quiet.clock_skew
                 values |= tokens.give_back(budget, self.system.budget.rates, skew, now, self.owner, self.used)
-            if self.handled and self.began is not None:
+            if self.handled and self.began is not None and not self.spoiled:
                 values |= capacity.paced(budget, now - self.began, self.handled)
         return values | capacity.came_back(budget, self.returned, now)
 
@@ -150,6 +152,7 @@ class Slots:
         if gave:
             self.held, self.began = False, None
             self.tokens = self.handled = self.returned = 0
+            self.spoiled = False
             self.used.clear()
 
     def _write(self, budget: Item, values: Mapping[str, Any]) -> Change:

@@ -405,6 +405,7 @@ def finish(batch: Batch, claimed: Sequence[Claimed], *, last: bool) -> None:
         )
         slots = batch.share(one.item["target"])
         slots.handled += 1
+        slots.spoiled |= failure is not None and capacity.about_the_account(failure)
         end = position == len(claimed) - 1
         if end and (failure is None or not capacity.about_the_account(failure)):
             slots.good += 1

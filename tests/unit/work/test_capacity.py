@@ -100,6 +100,18 @@ def test_a_silent_target_is_left_alone_after_five_calls_then_tried_by_one_batch(
     assert len(toy.book) == 9
 
 
+def test_a_target_that_says_it_is_down_is_silent_too_and_its_answers_say_nothing_of_the_time_a_posting_needs(
+    on: Stage,
+) -> None:
+    """Found by the soak: NetSuite's 503 counted as a good answer, closed the breaker and taught it a slow posting."""
+    toy = on.targets["netsuite"]
+    toy.trouble += [refuses(Uncertain("target_down"))] * 5
+    invoices(on, *range(1, 9))
+    on.post()
+    assert (toy.calls, budget(on)["trips"]) == (5, 1)
+    assert "ms" not in budget(on)
+
+
 def test_probe_works_through_all_pages_of_what_is_due_and_stops_when_its_time_is_over(on: Stage) -> None:
     invoices(on, *range(1, 8))
     on.world.queues.take()
