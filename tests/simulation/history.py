@@ -15,13 +15,17 @@ from tests.simulation.events import Event
 from tests.simulation.hub import Fate
 from tests.simulation.people import People
 from tests.simulation.world import Setting, World, targets_of
+from tieout import systems
 from tieout.contract import Finds, Rate
 
 SEEDS: Final = Path(__file__).with_name("seeds.txt")
 #: How long after the last fault everything must have come to rest, in virtual seconds.
 PATIENCE: Final = 3 * 3600.0
 #: The subscription of the first deal: where it is refused, what was made for the deal is taken back.
-DEAL: Final = "subscription/salesforce:00D_acme:006RM000000000000/create/subscribe/v1094911000001/g0"
+DEAL: Final = (
+    "subscription/salesforce:00D_acme:006RM000000000000/create/subscribe/"
+    f"v{systems.source('salesforce').read(events.deal(0).body)[0].object_version}/g0"
+)
 
 
 class Swarm:
