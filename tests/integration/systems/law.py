@@ -34,6 +34,8 @@ class Rig(ABC):
     nothing: ClassVar[bytes | None] = None
     #: The body of the 404 that a read by reference gets where there is nothing.
     absent: ClassVar[bytes] = b""
+    #: Whether an undo deletes: that the object is not there is then what was asked for.
+    gone_is_done: ClassVar[bool] = False
 
     @staticmethod
     @abstractmethod

@@ -282,10 +282,6 @@ def test_a_pause_that_was_asked_for_is_in_the_facts_and_never_absurd(name: str) 
         assert raised.value.facts.get("after") == kept
 
 
-#: Where what is to be undone is deleted: that it is not there is what was asked for.
-GONE_IS_DONE = ("stripe", "chargebee")
-
-
 @every_http_target
 def test_a_document_that_is_not_there_is_found_absent_or_gone(name: str) -> None:
     def nothing(method: str, path: str) -> Answer:
@@ -299,7 +295,8 @@ def test_a_document_that_is_not_there_is_found_absent_or_gone(name: str) -> None
 
     for one in works(name):
         found = systems.target(name).find(FakeWire(nothing), one)
-        assert found.state == ("complete" if name in GONE_IS_DONE and one.action == "undo" else "absent")
+        done = case_of(name).gone_is_done and one.action == "undo"
+        assert found.state == ("complete" if done else "absent")
 
 
 @every_http_target

@@ -10,6 +10,7 @@ from tests.integration.systems.law import ExampleRig
 
 class Case(ExampleRig):
     name = "chargebee"
+    gone_is_done = True
     account = "acme-eu"
     absent = b'{"message": "not found", "type": "invalid_request", "api_error_code": "resource_not_found"}'
 

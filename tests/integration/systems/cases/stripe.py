@@ -13,6 +13,7 @@ from tieout.core.rules import onboarding
 
 class Case(Rig):
     name = "stripe"
+    gone_is_done = True
     account = "acct_us"
     nothing = b'{"object": "list", "data": [], "has_more": false}'
 
