@@ -9,11 +9,12 @@ import pytest
 from tests.simulation import desk
 from tests.simulation.cheap import cheap
 from tests.simulation.desk import INVOICE, STATES, State
+from tests.simulation.history import DEAL
 from tests.simulation.people import REFUSALS
 from tieout.core.settle import ACTIONS
 
 PAYMENT = "payment/stripe:acct_us:in_acct_us0%3Apaid/create/post/g0"
-RUN = "F#customer-onboarding#salesforce:00D_acme:006RM000000000000/v1094911000001"
+RUN = f"F#customer-onboarding#salesforce:00D_acme:006RM000000000000/{DEAL.split('/')[-2]}"
 #: Where each action that is offered leads, its cause being mended. What only asks again waits on, as a case or with it.
 LEADS_TO = {
     ("not yet sent", "cancel"): (INVOICE, "SUPERSEDED"),
