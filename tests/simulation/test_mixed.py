@@ -83,9 +83,9 @@ def test_a_write_to_what_a_later_release_wrote_is_seen() -> None:
 
 @needs_git
 def test_a_tenth_of_the_histories_and_more_have_two_releases() -> None:
-    plans = [history.plan(seed, coverage.focus(seed)) for seed in range(200)]
-    assert sum(plan.release == "before" for plan in plans) >= 15
-    assert sum(plan.release == "after" for plan in plans) >= 10
+    plans = [history.plan(seed, coverage.focus(seed)) for seed in range(1_000)]
+    assert sum(plan.release == "before" for plan in plans) >= 80
+    assert sum(plan.release == "after" for plan in plans) >= 40
 
 
 # --- tokens ------------------------------------------------------------------------------------------------------
