@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, time, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
 from tieout import flows, systems
 from tieout.core import keys, ledger
 from tieout.core.clocks import PostingDate
 from tieout.core.documents import Status
-from tieout.core.forecast import Forecast, forecast
 from tieout.core.verdicts import NotYet
 from tieout.core.windows import Job
 from tieout.core.writes import Item
@@ -19,6 +18,9 @@ from tieout.tables import Tables
 from tieout.work.book import TELL_PRIORITY
 from tieout.work.ports import Ledger, Ports
 from tieout.work.post import WAITS
+
+if TYPE_CHECKING:
+    from tieout.core.forecast import Forecast
 
 JOB: Final = Job("burn", timedelta(minutes=15), "nobody sees a backlog run into the end of a period",
                  patience=timedelta(hours=1))  # fmt: skip
@@ -29,6 +31,8 @@ def forecasts(books: Ledger, tables: Tables, now: datetime, target: str = "") ->
 
     Reads every row of what is open: as many as wait.
     """
+    from tieout.core.forecast import forecast  # four times an hour: not for every cold start of probe
+
     waiting: dict[str, Counter[int]] = defaultdict(Counter)
     entities: dict[str, set[str]] = defaultdict(set)
     for row in books.open():

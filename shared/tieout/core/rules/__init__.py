@@ -8,20 +8,37 @@ module below if it is new.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, Final
 
 from tieout.core.rules.registry import REGISTRY
 
 MODULES: Final = (
-    "amounts", "avalara", "businesscentral", "chargebee", "days", "hubspot", "names", "netsuite", "quickbooks",
+    "amounts", "days", "names", "avalara", "businesscentral", "chargebee", "hubspot", "netsuite", "quickbooks",
     "salesforce", "sap", "stripe", "tryton", "zendesk", "zuora",
 )  # fmt: skip
-"""The modules of this room that hold rules; one line each."""
+"""The modules of this room that hold rules; one line each, those that all systems use first."""
 
-for _module in MODULES:
-    import_module(f"{__name__}.{_module}")
 
-RULES: Final[Mapping[str, Callable[..., Any]]] = REGISTRY
+class _Rules(Mapping[str, Callable[..., Any]]):
+    """Every rule by its name. A module is imported when a rule is asked for that none before it holds."""
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        for module in MODULES:
+            if name in REGISTRY:
+                break
+            import_module(f"{__name__}.{module}")
+        return REGISTRY[name]
+
+    def __iter__(self) -> Iterator[str]:
+        for module in MODULES:
+            import_module(f"{__name__}.{module}")
+        return iter(REGISTRY)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+RULES: Final[Mapping[str, Callable[..., Any]]] = _Rules()
 """Every rule by its name."""
