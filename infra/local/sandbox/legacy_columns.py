@@ -6,7 +6,7 @@ Widths in characters of UTF-8; numbers stand right, filled with zeros, a minus i
 from __future__ import annotations
 
 # by record type, of files that come in and of answers that go out
-TAKEN = {"H": (1, 8, 2, 60, 20, 10), "D": (1, 6, 30, 12, 8, 30, 40, 10, 10, 3, 19, 19, 19, 30, 120),
+TAKEN = {"H": (1, 8, 2, 60, 20, 10), "D": (1, 6, 30, 12, 8, 30, 80, 10, 10, 3, 19, 19, 19, 30, 120),
          "T": (1, 6, 19, 16)}  # fmt: skip
 GIVEN = {"H": (1, 8, 2, 60, 20), "A": (1, 6, 30, 20, 3, 19), "R": (1, 6, 30, 20, 120), "T": (1, 6, 6)}
 TAKEN_NUMBERS = {"D": {1, 10, 11, 12}, "T": {1, 2}}

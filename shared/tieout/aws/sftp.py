@@ -13,6 +13,7 @@ import asyncio
 import hashlib
 import posixpath
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
@@ -81,7 +82,9 @@ class SftpWire:
 
     def _run(self, does: Callable[[_Session], Awaitable[T]]) -> T:
         secret = self._read()
-        return asyncio.run(_session(secret, self._limit, does))
+        # In a thread of its own, which is waited for: whoever calls may stand in an event loop already.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(lambda: asyncio.run(_session(secret, self._limit, does))).result()
 
 
 async def _session(secret: Mapping[str, Any], limit: float, does: Callable[[_Session], Awaitable[T]]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -43,6 +44,14 @@ def test_a_file_is_written_whole_under_its_name_and_read_back(server: SftpServer
     assert there.get(NAME) is None
     assert there.put_once(NAME, b"H,1\n" * 50_000) is True
     assert there.get(NAME) == b"H,1\n" * 50_000
+    assert files(server) == [NAME]
+
+
+def test_a_caller_that_stands_in_an_event_loop_already_is_served(server: SftpServer) -> None:
+    async def caller() -> None:
+        wire(server.secret()).put_once(NAME, b"a")
+
+    asyncio.run(caller())
     assert files(server) == [NAME]
 
 

@@ -181,9 +181,9 @@ def test_in_fixed_width_each_line_of_a_type_is_as_long_as_the_others_and_numbers
     [(name, content)] = wire.files.items()
     head, first, second, tail, end = content.decode().split("\n")
     assert (name, end) == ("out/b1-DE01.txt", "")
-    assert len(first) == len(second) == 357
+    assert len(first) == len(second) == 397
     assert first[:37] == "D000001TIE-1                         "
-    assert [second[at : at + 19] for at in (150, 169, 188)] == ["-000000000000000001", "0" * 19, "-000000000000000001"]
+    assert [second[at : at + 19] for at in (190, 209, 228)] == ["-000000000000000001", "0" * 19, "-000000000000000001"]
     assert (head[:11], tail[:26]) == ("HTIEOUT  1 ", "T0000020000000000000035699")
 
 
@@ -231,9 +231,9 @@ def test_a_line_that_is_cut_or_too_long_is_no_record_and_a_cut_acknowledgement_s
 
 
 def test_a_document_number_that_does_not_fit_stops_and_is_not_cut() -> None:
-    assert b"9" * 40 in work(1, document_no="9" * 40).payload
+    assert b"9" * 80 in work(1, document_no="9" * 80).payload
     with pytest.raises(NeedsHuman, match="number_too_long"):
-        work(1, document_no="9" * 41)
+        work(1, document_no="9" * 81)
 
 
 def test_a_format_that_there_is_not_is_said() -> None:

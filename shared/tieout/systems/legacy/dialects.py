@@ -17,7 +17,7 @@ from tieout.core.verdicts import NeedsHuman
 #: Widths of a number (eighteen digits and a sign) and of a reference.
 NUMBER, REF, TEXT = 19, 30, 120
 #: The longest document number that either dialect takes whole.
-DOCUMENT_NO: Final = 40
+DOCUMENT_NO: Final = 80
 
 
 class Dialect(Protocol):
