@@ -17,6 +17,10 @@ from tieout.core.exchange import Request
 __all__ = ["pytestmark"]
 
 
+#: Fields of Odoo's own `account.move` that the description, whose list is written by hand, leaves out.
+MORE = {"reversed_entry_id": {"type": "integer"}}
+
+
 def mistakes(request: Request) -> list[str]:
     """What the published description says against a request: its address, its envelope, and an entry's fields."""
     spec = load("odoo/json2.openapi.json")
@@ -32,6 +36,7 @@ def mistakes(request: Request) -> list[str]:
     body = json.loads(request.body)
     envelope = operation["requestBody"]["content"]["application/json"]["schema"]
     found += [error.message for error in jsonschema.Draft202012Validator(envelope).iter_errors(body)]
+    spec["components"]["schemas"]["account.move"]["properties"] |= MORE
     if parts[3] in spec["components"]["schemas"]:
         schema = {"$ref": f"#/components/schemas/{parts[3]}", "components": spec["components"]}
         entry = jsonschema.Draft202012Validator(schema)
@@ -52,7 +57,13 @@ def test_every_odoo_request_is_one_that_odoo_publishes() -> None:
 
 @pytest.mark.parametrize(
     "mistake",
-    [{"move_type": "invoice"}, {"amount_total": 1}, {"invoice_date": "2026-11-02T00:00:00"}, {"ref_id": "7"}],
+    [
+        {"move_type": "invoice"},
+        {"amount_total": 1},
+        {"invoice_date": "2026-11-02T00:00:00"},
+        {"ref_id": "7"},
+        {"reversed_entry": "7"},
+    ],
     ids=str,
 )
 def test_a_mistake_in_an_odoo_request_is_seen(mistake: Mapping[str, Any]) -> None:

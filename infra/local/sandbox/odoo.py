@@ -4,10 +4,11 @@ On the wire it is Odoo: every call is a POST of named arguments to a model's met
 come back as a list, a missing value is ``false``, relations are ``[id, name]``, errors carry the class of the exception
 and a traceback. Nothing is unique by reference. Posting numbers a document and adds its tax up; a date up to
 ``lock_date`` is moved to the day behind it without a word, as Odoo does for what it sells. The payment wizard settles
-the invoice with what it posts.
+the invoice with what it posts, and a refund that names its invoice is set against it when it is posted, as far as both
+are open (unless a module keeps Odoo from it: ``reconciles``); `js_assign_outstanding_line` does it by hand.
 
-Simplifications: a tax is a rate by id, rounded by line; one company; domains are conjunctions of equalities; a refund
-is not set against an invoice.
+Simplifications: a tax is a rate by id, rounded by line; one company; domains are conjunctions of equalities; of an
+entry's items only the receivable one is there.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ MODELS: dict[str, frozenset[str]] = {
     "res.partner": frozenset({"name", "ref", "email", "vat", "is_company"}),
     "account.move": frozenset({
         "move_type", "partner_id", "invoice_date", "invoice_date_due", "date", "ref", "payment_reference",
-        "currency_id", "company_id", "journal_id", "invoice_line_ids",
+        "currency_id", "company_id", "journal_id", "invoice_line_ids", "reversed_entry_id",
     }),
     "account.payment.register": frozenset({"payment_date", "amount", "communication", "journal_id", "currency_id"}),
     "account.payment": frozenset(),
+    "account.move.line": frozenset(),
 }  # fmt: skip
 
 
@@ -60,6 +62,7 @@ class Odoo(System):
         self.api_key = self.ids.code("api key", 40)
         self.database = f"{account}-prod"
         self.lock_date: date | None = None
+        self.reconciles = True
         self.rows: dict[str, dict[int, Json]] = {model: {} for model in MODELS}
 
     def secret(self) -> Json:
@@ -124,6 +127,11 @@ class Odoo(System):
             for ident in body["ids"]:
                 self._post(self._known(model, ident))
             return False
+        if (model, method) == ("account.move", "js_assign_outstanding_line"):
+            [ident] = body["ids"]
+            credit = self._known("account.move.line", body["line_id"])["move_id"]
+            self._reconcile(self._known("account.move", ident), self.rows["account.move"][credit])
+            return {"partials": []}
         if (model, method) == ("account.payment.register", "action_create_payments"):
             [ident] = body["ids"]
             return self._pay(self._known(model, ident))
@@ -147,7 +155,7 @@ class Odoo(System):
 
     def _create(self, model: str, values: Json, context: Json) -> int:
         self._checked(model, values)
-        ident = sum(len(rows) for rows in self.rows.values()) + 1
+        ident = self._next()
         row = {"id": ident, **values}
         if model == "res.partner" and not values.get("name"):
             raise Refused("odoo.exceptions.ValidationError", 422, "Contacts require a name")
@@ -177,7 +185,7 @@ class Odoo(System):
             [[_, _, taxes]] = [line["tax_ids"][0]]
             net += amount
             tax += sum((rounded(amount * TAXES[one], currency) for one in taxes), Decimal(0))
-        return {"amount_untaxed": net, "amount_tax": tax, "amount_total": net + tax, "residual": net + tax}
+        return {"amount_untaxed": net, "amount_tax": tax, "amount_total": net + tax, "amount_residual": net + tax}
 
     def _post(self, row: Json) -> None:
         if row["state"] != "draft":
@@ -187,24 +195,45 @@ class Odoo(System):
             row["date"] = (self.lock_date + timedelta(days=1)).isoformat()
         kind = {"out_invoice": "INV", "out_refund": "RINV"}[row["move_type"]]
         row |= {"state": "posted", "name": f"{kind}/{str(row['date'])[:4]}/{row['id']:05d}"}
+        item = {"id": self._next(), "move_id": row["id"], "account_type": "asset_receivable", "reconciled": False}
+        self.rows["account.move.line"][item["id"]] = item
+        reversed_entry = self.rows["account.move"].get(row.get("reversed_entry_id") or 0)
+        if reversed_entry is not None and reversed_entry["state"] == "posted" and self.reconciles:
+            self._reconcile(reversed_entry, row)
+
+    def _reconcile(self, invoice: Json, credit: Json) -> None:
+        """Set a refund against an invoice, as far as both are open."""
+        amount = min(invoice["amount_residual"], credit["amount_residual"])
+        for row in (invoice, credit):
+            self._settled(row, amount)
+
+    def _settled(self, row: Json, amount: Decimal) -> None:
+        row["amount_residual"] -= amount
+        row["payment_state"] = "paid" if row["amount_residual"] == 0 else "partial" if amount else row["payment_state"]
+        for item in self.rows["account.move.line"].values():
+            if item["move_id"] == row["id"]:
+                item["reconciled"] = row["amount_residual"] == 0
+
+    def _next(self) -> int:
+        """The next id: one row of numbers for all models keeps them apart for a reader."""
+        return sum(len(rows) for rows in self.rows.values()) + 1
 
     def _pay(self, wizard: Json) -> Json:
         """Post a payment and settle the invoice with it."""
         invoice = self.rows["account.move"][wizard["invoice"]]
         amount = Decimal(wizard["amount"])
-        if invoice["state"] != "posted" or invoice["residual"] <= 0:
+        if invoice["state"] != "posted" or invoice["amount_residual"] <= 0:
             raise user_error(
                 "You can't register a payment because there is nothing left to pay on the selected journal items."
             )
-        ident = sum(len(rows) for rows in self.rows.values()) + 1
+        ident = self._next()
         currency = CURRENCIES[wizard["currency_id"]]
         self.rows["account.payment"][ident] = {
             "id": ident, "name": f"PBNK1/{ident:05d}", "memo": wizard["communication"], "amount": amount,
             "state": "paid", "date": wizard["payment_date"], "currency_id": [wizard["currency_id"], currency],
             "company_id": 1, "invoice": invoice["id"],
         }  # fmt: skip
-        invoice["residual"] -= min(amount, invoice["residual"])
-        invoice["payment_state"] = "paid" if invoice["residual"] == 0 else "partial"
+        self._settled(invoice, min(amount, invoice["amount_residual"]))
         return {"type": "ir.actions.act_window", "res_model": "account.payment", "res_id": ident}
 
     # --- the book ----------------------------------------------------------------------------------------------
@@ -224,7 +253,7 @@ class Odoo(System):
         kind = {"out_invoice": "invoice", "out_refund": "credit_note"}.get(row.get("move_type", ""), "payment")
         currency = row["currency_id"][1]
         total: Decimal = row["amount"] if kind == "payment" else row["amount_total"]
-        parent = self.rows["account.move"].get(row.get("invoice", 0), {})
+        parent = self.rows["account.move"].get(row.get("invoice") or row.get("reversed_entry_id") or 0, {})
         return Entry(
             self.name, self.account, str(row.get("ref") or row.get("memo") or ""), kind, str(row["id"]), currency,
             to_minor(total, currency), "", str(row.get("payment_state") or row["state"]), str(parent.get("ref") or ""),

@@ -34,6 +34,8 @@ class Rig(ABC):
     nothing: ClassVar[bytes | None] = None
     #: The body of the 404 that a read by reference gets where there is nothing.
     absent: ClassVar[bytes] = b""
+    #: Of each action whose document is set against its invoice by a call of its own: matches that call.
+    applies: ClassVar[Mapping[tuple[str, str], str]] = {}
     #: Whether an undo deletes: that the object is not there is then what was asked for.
     gone_is_done: ClassVar[bool] = False
 
@@ -73,6 +75,14 @@ class Rig(ABC):
         """Matches the call that makes the document: the recorded request, where one request is all of it."""
         request = Request.load(work.payload)
         return f"{request.method} .*{re.escape(request.path.partition('?')[0])}$"
+
+    def settles(self, kind: str, action: str, mark: str = "") -> Work:
+        """A posting of an action of :attr:`applies`, over the whole of an invoice that is the same at each call."""
+        raise NotImplementedError
+
+    def owed(self) -> Mapping[str, int]:
+        """What is open of each invoice at the sandbox, in minor units, by our reference."""
+        raise NotImplementedError
 
     def post(self, work: Work) -> Echo:
         """Send one work and expect that the target shows it."""
@@ -118,6 +128,10 @@ class ExampleRig(Rig):
     def work(self, kind: str, action: str, mark: str = "") -> Work:
         """A posting of that action; see :class:`Rig`."""
         return self.make(kind, action, mark, **self.parents(kind, action, mark))
+
+    def settles(self, kind: str, action: str, mark: str = "") -> Work:
+        """A posting against the one invoice; see :class:`Rig`."""
+        return self.make(kind, action, mark, **self.parents(kind, action, "settled"))
 
     def make(self, kind: str, action: str, mark: str = "", total: int | None = None, **change: Any) -> Work:
         """A posting whose payload is the example's with some members changed."""

@@ -11,13 +11,14 @@ import pytest
 
 from infra.local.sandbox import Fault
 from tests.integration.systems.conftest import Bench
-from tests.integration.systems.law import AMOUNTS, Rig, rig
+from tests.integration.systems.law import AMOUNTS, Rig, case_of, rig
 from tieout import systems
 from tieout.core.exchange import Request, difference
 from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain, Verdict
 
 HTTP = [name for name in systems.TARGETS if not systems.target(name).batches]
 ACTIONS = [(name, *done) for name in HTTP for done in systems.target(name).actions]
+APPLIED = [(name, *done) for name in HTTP for done in case_of(name).applies]
 every_target = pytest.mark.parametrize("name", HTTP)
 every_action = pytest.mark.parametrize(("name", "kind", "action"), ACTIONS)
 
@@ -64,6 +65,41 @@ def test_a_line_that_drops_before_or_behind_the_commit_leaves_doubt_that_a_look_
             found = there.found(work)
         assert found == state
         assert (there.book() == before) == (state == "absent")
+
+
+@pytest.mark.parametrize(("name", "kind", "action"), APPLIED)
+@pytest.mark.parametrize("fault", ["drop_before", "commit_then_drop", "html_500", "rate_limit", "truncated"])
+def test_what_is_posted_and_not_applied_is_half_and_finished_by_the_next_send(
+    bench: Bench, name: str, kind: str, action: str, fault: str
+) -> None:
+    there = rig(name, bench)
+    work = there.settles(kind, action)
+    [before] = [owed for owed in there.owed().values() if owed]
+    struck = bench.sandboxes.faults.add(Fault(fault, there.applies[kind, action]))
+    with pytest.raises(Uncertain):
+        there.target.send(there.wire, [work])
+    assert struck.struck == 1
+    done = fault in ("commit_then_drop", "truncated")
+    book = there.book()
+    found = there.found(work)
+    assert found in (("complete", "partial") if done else ("partial",))
+    there.post(work)
+    assert there.found(work) == "complete"
+    assert len(there.book()) == len(book)
+    assert before > 0
+    assert set(there.owed().values()) == {0}
+    there.post(work)
+    assert set(there.owed().values()) == {0}
+
+
+@pytest.mark.parametrize(("name", "kind", "action"), APPLIED)
+def test_never_more_is_applied_than_is_open(bench: Bench, name: str, kind: str, action: str) -> None:
+    there = rig(name, bench)
+    for mark in ("first", "second"):
+        work = there.settles(kind, action, mark)
+        there.post(work)
+        assert there.found(work) == "complete"
+        assert set(there.owed().values()) == {0}
 
 
 @every_target

@@ -11,7 +11,9 @@ from infra.local.sandbox import Fault
 from infra.local.sandbox.odoo import Odoo
 from tests.integration.systems.cases.odoo import Case
 from tests.integration.systems.conftest import Bench
+from tieout.contract import Work
 from tieout.core.classify import Answer
+from tieout.core.money import Currency, Money
 from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain
 
 POST = "POST .*/account.move/action_post$"
@@ -148,3 +150,62 @@ def test_the_traceback_of_a_refusal_is_never_passed_on(there: Case) -> None:
     with pytest.raises(NeedsHuman) as raised:
         there.target.send(there.wire, [there.work("invoice", "create")])
     assert "Traceback" not in str(raised.value) + str(raised.value.facts)
+
+
+def open_of(there: Case) -> dict[str, int]:
+    """What is open of each posted entry, by its kind of entry."""
+    return {row["move_type"]: int(row["amount_residual"] * 100) for row in sandbox(there).rows["account.move"].values()}
+
+
+def refund(there: Case, minor: int, mark: str = "") -> Work:
+    """A credit note of one line without tax against the one invoice."""
+    value = Money(minor, Currency.of("USD")).decimal
+    line = {**there.payload("credit_note", "create")["invoice_line_ids"][0], "price_unit": value, "tax_ids": "5"}
+    parents = there.parents("credit_note", "create", "settled")
+    return there.make("credit_note", "create", mark, minor, invoice_line_ids=[line], **parents)
+
+
+@pytest.mark.parametrize("by_odoo", [True, False])
+def test_a_refund_settles_of_its_invoice_what_it_is_worth_and_of_itself_what_is_open(
+    there: Case, by_odoo: bool
+) -> None:
+    sandbox(there).reconciles = by_odoo
+    there.post(refund(there, 50_000, "part"))
+    assert open_of(there) == {"out_invoice": 4_438, "out_refund": 0}
+    more = refund(there, 5_000, "more")
+    there.post(more)
+    assert open_of(there) == {"out_invoice": 0, "out_refund": 562}
+    assert there.found(more) == "complete"
+
+
+@pytest.mark.parametrize("fault", ["drop_before", "commit_then_drop"])
+def test_a_refund_is_posted_and_settles_its_invoice_in_one_transaction(there: Case, fault: str) -> None:
+    work = there.work("credit_note", "create")
+    there.bench.sandboxes.faults.add(Fault(fault, POST))
+    with pytest.raises(Uncertain):
+        there.target.send(there.wire, [work])
+    done = fault == "commit_then_drop"
+    assert there.found(work) == ("complete" if done else "partial")
+    assert open_of(there)["out_invoice"] == (0 if done else 54_438)
+    there.post(work)
+    assert open_of(there) == {"out_invoice": 0, "out_refund": 0}
+
+
+def test_a_refusal_to_settle_is_doubt_behind_the_posting_and_a_persons_when_it_is_sent_again(there: Case) -> None:
+    work = there.settles("credit_note", "create")
+    for verdict, said in ((Uncertain, "target_unclear"), (NeedsHuman, "period_closed")):
+        there.bench.sandboxes.faults.add(Fault("closed_period", "POST .*/js_assign_outstanding_line$"))
+        with pytest.raises(verdict, match=said):
+            there.target.send(there.wire, [work])
+        assert there.found(work) == "partial"
+    there.post(work)
+    assert open_of(there) == {"out_invoice": 0, "out_refund": 0}
+
+
+def test_a_void_of_an_invoice_that_is_paid_stays_on_account(there: Case) -> None:
+    there.post(there.work("payment", "create", "settled"))
+    party = there.parents("invoice", "create", "")
+    work = there.make("invoice", "void", "void", **party)
+    there.post(work)
+    assert open_of(there) == {"out_invoice": 0, "out_refund": 54_438}
+    assert there.found(work) == "complete"

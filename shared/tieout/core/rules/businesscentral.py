@@ -1,4 +1,4 @@
-"""Rules for Business Central: a card's address and registration number as documents want them, what a credit names."""
+"""Rules for Business Central: a card's address and registration number as documents want them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 from tieout.core.documents import Address, TaxId
 from tieout.core.rules.registry import rule
-from tieout.core.verdicts import NeedsHuman
 
 
 @rule
@@ -36,14 +35,3 @@ def businesscentral_tax_ids(number: str) -> tuple[TaxId, ...]:
 def present(text: str) -> str | None:
     """Text, or nothing where it is empty: Business Central shows an empty text where there is none."""
     return text or None
-
-
-@rule
-def businesscentral_open_invoice(document: str = "", applied: bool = False) -> str | None:
-    """The invoice that a credit memo is applied to; absent where something is applied to it already.
-
-    ``NeedsHuman('parent_missing')`` where Business Central does not have it.
-    """
-    if not document:
-        raise NeedsHuman("parent_missing", what="the invoice")
-    return None if applied else document

@@ -55,3 +55,14 @@ def days_of_terms(terms: str) -> int:
     if not days.isascii() or not days.isdigit() or len(days) > 3:
         raise NeedsHuman("terms_unknown", f"not net terms: {terms[:32]!r}", terms=terms[:32])
     return int(days)
+
+
+@rule
+def unless_applied(document: str = "", applied: bool = False) -> str | None:
+    """The invoice that what takes it back is applied to; absent where something is applied to it already.
+
+    ``NeedsHuman('parent_missing')`` where the target does not have it.
+    """
+    if not document:
+        raise NeedsHuman("parent_missing", what="the invoice")
+    return None if applied else document

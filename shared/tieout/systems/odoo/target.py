@@ -1,15 +1,17 @@
-"""Odoo as a target, over its JSON-2 API (19 and later): partners, invoices, credit notes and payments.
+"""Odoo as a target, over its JSON-2 API (19 and later): partners, invoices, their voids, credit notes and payments.
 
 Class S: our reference is searchable at once and not unique, so each write is looked for first. A call is one
 transaction, so a document is made as a draft and posted by a second call: a draft that carries our reference is posted,
 never made again. Posting moves a date behind the lock date to the first open day without a word, so the date is
-compared beside reference, currency and total.
+compared beside reference, currency and total. Posting a refund sets it against the invoice that it names, as far as
+that is open; where a module keeps Odoo from it, the refund is half of what was asked for, and the next send does it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from tieout.contract import Action, Budget, Echo, Finds, Found, Quiet, Reference, Wire, Work
@@ -21,6 +23,7 @@ from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain, Verdict
 API: Final = "/json/2"
 #: One invoice is paid by Odoo's own wizard: it posts the payment and settles the invoice in one transaction.
 WIZARD: Final = "account.payment.register"
+ENTRY: Final = "account.move"
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,14 @@ class Shape:
     @property
     def fields(self) -> list[str]:
         """What is read of a document."""
-        return ["name", self.reference, "state", "date", "currency_id", self.total]
+        more = ["amount_residual"] if self.model == ENTRY else []
+        return ["name", self.reference, "state", "date", "currency_id", self.total, *more]
 
 
 SHAPES: Final[Mapping[str, Shape]] = {
     "customer": Shape("res.partner", "ref"),
-    "invoice": Shape("account.move", "ref"),
-    "credit_note": Shape("account.move", "ref"),
+    "invoice": Shape(ENTRY, "ref"),
+    "credit_note": Shape(ENTRY, "ref"),
     "payment": Shape("account.payment", "memo", "amount", ("canceled", "rejected")),
 }
 
@@ -58,7 +62,8 @@ class Odoo:
     budget = Budget(concurrency=2)
     actions: Mapping[tuple[str, str], Action] = {
         ("customer", "upsert"): Action("odoo.customer", echo=("ref",), once=False),
-        ("invoice", "create"): Action("odoo.invoice"),
+        ("invoice", "create"): Action("odoo.invoice", undo="void"),
+        ("invoice", "void"): Action("odoo.invoice_void", dated=True),
         ("credit_note", "create"): Action("odoo.credit_note"),
         ("payment", "create"): Action("odoo.payment"),
     }
@@ -99,12 +104,47 @@ class Odoo:
                 raise Uncertain("target_unclear", "an answer without the id that was made", status=200)
             there = self._again(wire, work)
         row = there[0]
+        posted = row.get("state") == "posted"
         if row.get("state") == "draft" and not _differs(row, work):
             self._post(wire, work, row)
             row = self._again(wire, work)[0]
         if moved := _moved(row, work):
             raise Uncertain("target_echo_differs", moved, difference=moved)
+        if row.get("state") == "posted":
+            self._settle(wire, work, row, known=posted)
         return _echo(row, work)
+
+    def _settle(self, wire: Wire, work: Work, row: Mapping[str, Any], *, known: bool) -> None:
+        """Set a posted refund against its invoice, where something is left of both: never more than is open.
+
+        What fails behind a posting of this very send leaves the refund in doubt: it is in the books. Of one that was
+        ``known`` to be there, a refusal is a person's.
+        """
+        try:
+            if (invoice := self._unsettled(wire, work, row)) is not None:
+                self._assign(wire, invoice, row)
+                left = self._unsettled(wire, work, self._again(wire, work)[0])
+                if left is not None:
+                    raise Uncertain("target_unclear", f"still open beside invoice {left}")
+        except Verdict as lost:
+            if known or isinstance(lost, Uncertain):
+                raise
+            raise Uncertain("target_unclear", f"setting against its invoice: {lost}") from lost
+
+    def _unsettled(self, wire: Wire, work: Work, row: Mapping[str, Any]) -> int | None:
+        """The id of the invoice that a posted refund is not set against although both are open; ``None`` where none."""
+        invoice = _values(work).get("reversed_entry_id")
+        if invoice is None or not _open(row):
+            return None
+        rows = self._search(wire, ENTRY, [["id", "=", invoice]], ["state", "amount_residual"])
+        return invoice if any(one.get("state") == "posted" and _open(one) for one in rows) else None
+
+    def _assign(self, wire: Wire, invoice: int, row: Mapping[str, Any]) -> None:
+        """What a person does who picks an outstanding credit on an invoice."""
+        domain = [["move_id", "=", row["id"]], ["account_type", "=", "asset_receivable"], ["reconciled", "=", False]]
+        for line in self._search(wire, "account.move.line", domain, ["reconciled"]):
+            body = {"ids": [invoice], "line_id": line["id"]}
+            self._call(wire, f"{API}/{ENTRY}/js_assign_outstanding_line", write_json(body))
 
     def _post(self, wire: Wire, work: Work, row: Mapping[str, Any]) -> None:
         """Post a draft. A refusal leaves the draft, which is in no book."""
@@ -119,8 +159,8 @@ class Odoo:
     def _partner(self, wire: Wire, work: Work, there: Sequence[Mapping[str, Any]]) -> Echo:
         request = Request.load(work.payload)
         if there:
-            values = member(read_answer(Answer(0, body=request.body)), "vals_list")[0]
-            self._call(wire, f"{API}/res.partner/write", write_json({"ids": [there[0]["id"]], "vals": values}))
+            body = {"ids": [there[0]["id"]], "vals": _values(work)}
+            self._call(wire, f"{API}/res.partner/write", write_json(body))
         else:
             self._call(wire, request.path, request.body)
         return _echo(self._again(wire, work)[0], work)
@@ -156,14 +196,14 @@ class Odoo:
             return Found("ambiguous", None, "found_several", f"{len(there)} with {work.ref}")
         row, echo = there[0], _echo(there[0], work)
         if work.kind == "customer":
-            sent = member(read_answer(Answer(0, body=Request.load(work.payload).body)), "vals_list")[0]
-            if any(row.get(name) != value for name, value in sent.items()):
+            if any(row.get(name) != value for name, value in _values(work).items()):
                 return Found("absent", echo, said="the partner is there and does not show this version")
             return Found("complete", echo)
         differs = _differs(row, work)
         if differs:
             return Found("ambiguous", echo, "target_echo_differs", differs)
-        return Found("partial" if row.get("state") == "draft" else "complete", echo)
+        half = row.get("state") == "draft" or self._unsettled(wire, work, row) is not None
+        return Found("partial" if half else "complete", echo)
 
     def look(self, wire: Wire, kind: str, facts: Mapping[str, str]) -> Sequence[Echo]:
         """Partners with the same tax number, e-mail or name, best evidence first."""
@@ -215,6 +255,18 @@ def _request(model: str, method: str, body: Mapping[str, Any]) -> bytes:
     return Request("POST", f"{API}/{model}/{method}", write_json(body), {"Content-Type": JSON}).dump()
 
 
+def _values(work: Work) -> Mapping[str, Any]:
+    """The values that were sent."""
+    values: Mapping[str, Any] = member(read_answer(Answer(0, body=Request.load(work.payload).body)), "vals_list")[0]
+    return values
+
+
+def _open(row: Mapping[str, Any]) -> bool:
+    """Whether something of an entry is not set against anything; the sum itself is Odoo's to count."""
+    residual = row.get("amount_residual")
+    return isinstance(residual, int | Decimal) and residual != 0
+
+
 def _paying(invoice: Any) -> dict[str, Any]:
     return {"active_model": "account.move", "active_ids": [_whole("invoice_id", invoice)]}
 
@@ -246,7 +298,7 @@ def _differs(row: Mapping[str, Any], work: Work) -> str:
 
 def _moved(row: Mapping[str, Any], work: Work) -> str:
     """How the day of the books differs from ours; empty where it does not."""
-    sent = member(read_answer(Answer(0, body=Request.load(work.payload).body)), "vals_list")[0]
+    sent = _values(work)
     day = sent.get("date") or sent.get("payment_date")
     return "" if row.get("date") == day else f"date {row.get('date')} for {day}"
 

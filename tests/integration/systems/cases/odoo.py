@@ -1,10 +1,16 @@
-"""Odoo before the law: documents of the mapping examples, each with its partner and its invoice there."""
+"""Odoo before the law: documents of the mapping examples, each with its partner and its invoice there.
+
+Odoo sets a refund against its invoice in the transaction that posts it. The call of its own is for where a module keeps
+it from that, which is what `settles` has the sandbox do.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
+from infra.local.sandbox.books import to_minor
+from infra.local.sandbox.odoo import Odoo
 from tests.integration.systems.law import ExampleRig
 from tieout.contract import Work
 from tieout.core.money import Currency, Money
@@ -13,6 +19,10 @@ from tieout.core.money import Currency, Money
 class Case(ExampleRig):
     name = "odoo"
     nothing = b"[]"
+    applies: ClassVar = {
+        ("invoice", "void"): "POST .*/js_assign_outstanding_line$",
+        ("credit_note", "create"): "POST .*/js_assign_outstanding_line$",
+    }
 
     @staticmethod
     def error(text: str) -> Any:
@@ -29,12 +39,29 @@ class Case(ExampleRig):
         return "POST .*/action_create_payments$" if work.kind == "payment" else super().decisive(work)
 
     def parents(self, kind: str, action: str, mark: str) -> Mapping[str, Any]:
-        """A partner for a document, an invoice for a payment."""
-        if kind == "payment":
-            return {"invoice_id": self.post(self.work("invoice", "create", f"{mark} paid")).remote}
-        if kind in ("invoice", "credit_note"):
-            return {"partner_id": self.post(self.make("customer", "upsert")).remote}
-        return {}
+        """A partner for an invoice, that and the invoice for what is set against it."""
+        if kind == "customer":
+            return {}
+        party = {"partner_id": self.post(self.make("customer", "upsert")).remote}
+        if (kind, action) == ("invoice", "create"):
+            return party
+        invoice = self.post(self.work("invoice", "create", f"{mark} made before")).remote
+        return {"invoice_id": invoice} if kind == "payment" else {**party, "reversed_entry_id": invoice}
+
+    def settles(self, kind: str, action: str, mark: str = "") -> Work:
+        """See :class:`ExampleRig`; nothing is set against anything by posting it."""
+        self.there.reconciles = False
+        return super().settles(kind, action, mark)
+
+    @property
+    def there(self) -> Odoo:
+        """The database."""
+        return self.bench.sandboxes.of(Odoo)
+
+    def owed(self) -> Mapping[str, int]:
+        """What is open of each invoice."""
+        invoices = [row for row in self.there.rows["account.move"].values() if row["move_type"] == "out_invoice"]
+        return {row["ref"]: to_minor(row["amount_residual"], self.currency) for row in invoices}
 
     def amount(self, minor: int, mark: str) -> Work | None:
         """One line at its net, of a tax that is none."""
