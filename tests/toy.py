@@ -43,7 +43,8 @@ class Toy:
         self.calls = 0
         self.trouble: list[Callable[[Toy, Work], Echo | None]] = []
         self.acks: dict[str, Found] = {}
-        kinds = ("invoice", "payment", "credit_note", "customer", "status", "subscription", "ticket")
+        kinds = ("invoice", "payment", "credit_note", "customer", "status", "subscription", "ticket",
+                 "journal_entry")  # fmt: skip
         self.actions: Mapping[tuple[str, str], Action] = {
             (kind, action): Action(
                 mapping=None,

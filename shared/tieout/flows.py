@@ -49,7 +49,7 @@ class Step:
 
     @property
     def role(self) -> str:
-        """Route role: ``erp``, ``billing``, ``crm``, ``support``, ``tax`` or ``warehouse``."""
+        """Route role: ``erp``, ``billing``, ``crm``, ``ledger`` (journals), ``support``, ``tax`` or ``warehouse``."""
         return self.to.partition(".")[0]
 
     @property
@@ -126,6 +126,12 @@ FLOWS: tuple[Flow, ...] = (
          steps=(Step("post", to="erp.customer", action="upsert"),), lane="customer", in_place=True,
          then=(Step("support", to="support.customer", action="upsert"),),
          owner="revenue-ops", sla=minutes(15), priority=30),
+    Flow("payout", On("stripe", "payout.paid"), reads="stripe.payout", makes="journal_entry",
+         steps=(Step("post", to="ledger.journal_entry"),), lane="payout", owner="finance-ops", sla=minutes(60),
+         priority=50, why="what the bank shows, and the payments and fees that it is made up of"),
+    Flow("payout-failed", On("stripe", "payout.failed"), reads="stripe.payout_failed", makes="journal_entry",
+         steps=(Step("post", to="ledger.journal_entry"),), lane="payout", parent="journal_entry",
+         owner="finance-ops", sla=minutes(60), priority=50, why="the bank gave it back"),
     Flow("chargebee-invoice", On("chargebee", "invoice_generated"), reads="chargebee.invoice", makes="invoice",
          steps=(Step("post", to="erp.invoice"),), lane="invoice", parent="customer",
          then=(Step("tax", to="tax.invoice"), Step("load", to="warehouse.invoice", order=False)),

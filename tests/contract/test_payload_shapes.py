@@ -130,6 +130,8 @@ SCHEMAS: Mapping[str, tuple[str, str, str]] = {
     "stripe.customer": ("stripe/resources.schema.json", "$defs", "Customer"),
     "stripe.subscription_state": ("stripe/resources.schema.json", "$defs", "Subscription"),
     "stripe.refund": ("stripe/resources.schema.json", "$defs", "Refund"),
+    "stripe.payout": ("stripe/resources.schema.json", "$defs", "Payout"),
+    "stripe.payout_failed": ("stripe/resources.schema.json", "$defs", "Payout"),
     "chargebee.invoice": ("chargebee/resources.schema.json", "$defs", "Invoice"),
     "chargebee.credit_note": ("chargebee/resources.schema.json", "$defs", "CreditNote"),
     "chargebee.payment": ("chargebee/resources.schema.json", "$defs", "Transaction"),
@@ -260,6 +262,11 @@ AGREED: Mapping[str, Mapping[str, Any]] = {
     "hubspot.company": {"properties": {"name": "Northwind Traders Inc"}},
     "stripe.refund": {"currency": "usd", "status": "succeeded", "amount": 500, "created": SECOND, "customer": "cus_1",
                       "payment_intent": "pi_1"},
+    "stripe.payout": {"id": "po_1", "currency": "usd", "amount": 470, "automatic": True, "arrival_date": SECOND,
+                      "balance_transactions": [
+                          {"id": "txn_1", "amount": 500, "fee": 30, "net": 470, "currency": "usd",
+                           "reporting_category": "charge", "source": "ch_1"}]},
+    "stripe.payout_failed": {"id": "po_1", "currency": "usd", "amount": 470, "failure_code": "account_closed"},
 }  # fmt: skip
 
 

@@ -4,9 +4,9 @@ On the wire it is Stripe: bearer or basic authentication, form-encoded bracketed
 lists, search that lags a minute behind, ``Idempotency-Key`` (same answer again, 400 for other parameters, 409 while
 the first call runs, forgotten after 24 hours), ``{"error": {...}}`` bodies, unknown parameters refused.
 
-Billing is done by helper methods (``finalize_invoice``, ``pay``, ``void``, ``credit``), which keep the books and
-send signed events. One thing is left out on purpose: a new subscription makes no invoice by itself, so that a story
-decides when money moves.
+Billing is done by helper methods (``finalize_invoice``, ``pay``, ``void``, ``credit``; of its ``balance``, ``pay_out``
+and ``fail``), which keep the books and send signed events. One thing is left out on purpose: a new subscription makes
+no invoice by itself, so that a story decides when money moves.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from decimal import Decimal
 from infra.local.sandbox import stripe_objects as objects
 from infra.local.sandbox.agenda import Agenda, Clock
 from infra.local.sandbox.books import Entry
+from infra.local.sandbox.stripe_balance import Balance
 from infra.local.sandbox.stripe_objects import Line, listing
 from infra.local.sandbox.system import System
 from infra.local.sandbox.webhooks import NOW, Courier, Send, When, hmac_hex
@@ -29,7 +30,8 @@ from infra.local.sandbox.wire import Json, Reply, Request, dumps, parse_form
 
 ENTITIES = {"acct_us": ("US01", "US", "Acme Inc", "usd"), "acct_de": ("DE01", "DE", "Acme GmbH", "eur")}
 ENABLED = frozenset({
-    "invoice.finalized", "invoice.paid", "invoice.voided", "credit_note.created", "customer.created",
+    "invoice.finalized", "invoice.paid", "invoice.voided", "credit_note.created", "customer.created", "payout.paid",
+    "payout.failed",
 })  # fmt: skip
 RETRIES = (60, 300, 1800, 7200, 18000, 36000)
 KEY_LIFE = timedelta(hours=24)
@@ -96,8 +98,10 @@ class Stripe(System):
         self.courier = Courier(agenda, send, f"/hooks/stripe/{account}", RETRIES)
         self.tables: dict[str, dict[str, Json]] = {
             name: {} for name in ("customers", "products", "prices", "subscriptions", "subscription_items",
-                                  "invoices", "credit_notes", "tax_rates", "events")
+                                  "invoices", "credit_notes", "tax_rates", "events", "invoice_payments",
+                                  "balance_transactions", "payouts")
         }  # fmt: skip
+        self.balance = Balance(self)
         self._kept: dict[str, Kept] = {}
         self._running: set[str] = set()
         self._visible: dict[str, datetime] = {}
@@ -229,6 +233,8 @@ class Stripe(System):
             return verbs[request.method, table]()
         if request.method == "GET" and rest == ["search"] and table in {"customers", "subscriptions", "invoices"}:
             return self._search(table, form)
+        if request.method == "GET" and not rest and table == "invoice_payments":
+            return self.balance.paid_by(form)
         if request.method == "GET" and not rest:
             return self._list(table, form)
         if request.method == "GET" and len(rest) == 2 and rest[1] == "lines":
@@ -241,7 +247,7 @@ class Stripe(System):
     def _one(self, request: Request, table: str, ident: str, form: Json) -> Json:
         found = self._get(table, ident)
         if request.method == "GET":
-            return found
+            return self.balance.shown(found) if table == "payouts" else found
         if request.method == "POST" and table == "customers":
             return self._fill_customer(found, form)
         if request.method == "POST" and table == "subscriptions":
@@ -266,6 +272,8 @@ class Stripe(System):
         for name in ("email", "customer", "status", "type", "active", "product", "currency", "invoice", "price"):
             if name in form and not (table == "subscriptions" and form[name] == "all"):
                 rows = [row for row in rows if str(row.get(name)).lower() == str(form[name]).lower()]
+        if "payout" in form:
+            rows = self._paid_out(form["payout"])
         if "types" in form:
             if len(form["types"]) > 20:
                 raise invalid("Too many types.", "parameter_invalid", "types")
@@ -277,6 +285,12 @@ class Stripe(System):
         for bound, limit in form["created"].items() if isinstance(form.get("created"), dict) else ():
             rows = [row for row in rows if _within(row["created"], bound, int(limit))]
         return self._page(f"/v1/{table}", rows, form)
+
+    def _paid_out(self, payout: str) -> list[Json]:
+        rows = self.balance.rows_of(payout)
+        if rows is None:
+            raise invalid("Balance transaction history can only be filtered on automatic payouts.", "", "payout")
+        return rows
 
     def _page(self, url: str, rows: list[Json], form: Json) -> Json:
         size = int(form.get("limit", 10))
@@ -474,6 +488,8 @@ class Stripe(System):
             row |= {"status": "paid", "amount_paid": row["amount_remaining"], "amount_remaining": 0}
             row |= {"attempted": True, "attempt_count": 1}
             row["status_transitions"] = row["status_transitions"] | {"paid_at": now}
+            if row["amount_paid"]:
+                self.balance.charged(row)
             self.emit("invoice.paid", row, when)
             return copy.deepcopy(row)
 

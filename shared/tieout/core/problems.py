@@ -180,6 +180,10 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "lines_cut": Problem(
         "The event shows only the first {shown} lines of the document.", "Webhooks cut long lists.",
         "Let it be read again from the source.", ENGINEER),
+    "payout_not_itemised": Problem(
+        "Payout {payout} does not say of which payments and fees it is made up.",
+        "It was manual or instant: the billing system lists transactions of automatic payouts only.",
+        "Book it by hand from the balance report; automatic payouts are booked by themselves.", FINANCE),
     "customer_not_linked": Problem(
         "Customer {what} is not known in the ERP yet.", "It was never onboarded, or its onboarding is still running.",
         "Onboard the customer; this goes on by itself.", REVENUE, case=False, recovers=True),

@@ -47,7 +47,7 @@ _OUTCOMES: Final = {
     ledger.WAITING: OPEN,
 }
 #: Kinds whose entries in a target's book carry money.
-WITH_MONEY: Final = frozenset({"invoice", "credit_note", "payment"})
+WITH_MONEY: Final = frozenset({"invoice", "credit_note", "payment", "journal_entry"})
 #: States in which the target may or may not have the document yet: neither missing nor extra.
 IN_FLIGHT: Final = frozenset({ledger.SENDING, ledger.DELIVERED, ledger.IN_DOUBT, ledger.AMBIGUOUS, ledger.COMPENSATED})
 #: What a book may call the reversal of an invoice, besides by its own kind: a credit for all of it, or a void line.

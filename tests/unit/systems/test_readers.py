@@ -35,7 +35,7 @@ def thin(name: str) -> list[Read]:
     found: list[Read] = []
     for type_ in systems.source(name).rereads:
         event = json.loads((EVENTS / name / f"{type_}.json").read_text("utf-8"))
-        if name == "stripe":
+        if name == "stripe" and "lines" in event["data"]["object"]:
             event["data"]["object"]["lines"]["has_more"] = True
         if name == "salesforce":
             del event["opportunity"]["LastStageChangeDate"]
@@ -169,6 +169,53 @@ def test_stripe_s_lines_are_read_to_their_end_in_the_version_of_the_event() -> N
     assert {headers["Stripe-Version"] for _, headers in seen} == {read.api}
     assert (len(whole.object["lines"]["data"]), whole.object["lines"]["has_more"], whole.thin) == (300, False, False)
     assert {**whole.object, "lines": None} == {**read.object, "lines": None}
+
+
+PAYOUT: Mapping[str, Any] = {"id": "po_1JoScKA5dEqEeNxReh08JHy9", "automatic": True, "amount": 9}
+
+
+def balance(payout: Mapping[str, Any], pages: int = 1) -> FakeWire:
+    """A Stripe that shows this payout, and its transactions on so many pages."""
+
+    def answer(method: str, path: str) -> Answer:
+        query = parse_qs(path.partition("?")[2])
+        start = int(query["starting_after"][0].removeprefix("txn_")) + 1 if "starting_after" in query else 0
+        rows = {"data": [{"id": f"txn_{n}"} for n in range(start, start + 100)], "has_more": start < 100 * (pages - 1)}
+        return Answer(200, {}, json.dumps(payout if path.startswith("/v1/payouts/") else rows).encode())
+
+    return FakeWire(answer)
+
+
+def paid_out(wire: FakeWire) -> Read:
+    [read] = [read for read in thin("stripe") if read.type == "payout.paid"]
+    return systems.reader("stripe").again(wire, read)
+
+
+def test_a_payout_is_read_with_all_of_its_transactions_page_by_page() -> None:
+    wire = balance(PAYOUT, pages=3)
+    whole = paid_out(wire)
+    assert [row["id"] for row in whole.object["balance_transactions"]] == [f"txn_{n}" for n in range(300)]
+    assert (whole.object["amount"], whole.thin) == (9, False)
+    asked = [(path.partition("?")[0], parse_qs(path.partition("?")[2])) for _, path in wire.asked]
+    assert asked[0] == ("/v1/payouts/po_1JoScKA5dEqEeNxReh08JHy9", {})
+    assert asked[1] == ("/v1/balance_transactions", {"limit": ["100"], "payout": ["po_1JoScKA5dEqEeNxReh08JHy9"]})
+    assert asked[3][1]["starting_after"] == ["txn_199"]
+
+
+def test_a_payout_whose_transactions_are_not_together_yet_is_waited_for() -> None:
+    with pytest.raises(TryAgain, match="source_behind"):
+        paid_out(balance({**PAYOUT, "reconciliation_status": "in_progress"}))
+
+
+def test_a_list_of_transactions_without_an_end_is_nobody_s() -> None:
+    with pytest.raises(NeedsHuman, match="source_unreadable"):
+        paid_out(balance(PAYOUT, pages=10_000))
+
+
+def test_a_manual_payout_is_not_asked_for_what_stripe_does_not_list() -> None:
+    wire = balance({**PAYOUT, "automatic": False})
+    assert "balance_transactions" not in paid_out(wire).object
+    assert len(wire.asked) == 1
 
 
 def test_chargebee_s_list_is_asked_for_in_order_of_time_and_goes_on_at_its_offset() -> None:

@@ -49,6 +49,7 @@ def take(on: Stage, flow: Flow) -> Item:
 def test_every_flow_of_a_dependent_kind_says_what_it_waits_for() -> None:
     silent = [flow.name for flow in flows.FLOWS if flow.makes in CHILDREN and not flow.parent]
     assert not silent
+    assert [flow.name for flow in WAITING if flow.lane is None] == [], "who waits stands aside in a lane"
     assert {flow.on.source for flow in WAITING} >= {"stripe", "chargebee"}
 
 
@@ -59,6 +60,7 @@ def test_a_child_waits_for_its_parent_with_a_reason_and_then_as_a_case_with_an_o
         wait, late = {
             "customer": ("customer_not_linked", "customer_late"),
             "invoice": ("parent_missing", "parent_late"),
+            "journal_entry": ("parent_missing", "parent_late"),
         }[str(flow.parent)]
         assert (posting["state"], posting["code"]) == (ledger.HELD, wait)
         assert posting["facts"]["what"]

@@ -92,6 +92,8 @@ class JournalEntry(Booked):
         description="debits and credits"
     )
     reverses: Ident | None = Field(default=None, description="entry that it takes back")
+    parent_kind: Ident | None = Field(default=None, description="kind of the document that must be booked before it")
+    parent_id: Ident | None = Field(default=None, description="that document's id at the source")
     ledger_currency: Currency | None = Field(default=None, description="the entity's ledger currency")
     exchange: ExchangeRate | None = Field(default=None, description="rate into the ledger currency")
 

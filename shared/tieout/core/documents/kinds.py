@@ -84,7 +84,7 @@ def parent_of(doc: Document) -> tuple[str, str] | None:
     """(kind, source id) of the document that must be in the ledger first; None when there is none.
 
     A credit note waits for its invoice, a payment for the first document that it settles, a refund or dispute for
-    its payment, a revenue schedule for its contract.
+    its payment, a revenue schedule for its contract, a journal entry for what it names.
     """
     match doc:
         case CreditNote():
@@ -95,6 +95,8 @@ def parent_of(doc: Document) -> tuple[str, str] | None:
             return Payment.kind, doc.payment_id
         case RevenueSchedule():
             return Contract.kind, doc.contract_id
+        case JournalEntry() if doc.parent_kind and doc.parent_id:
+            return doc.parent_kind, doc.parent_id
     return None
 
 

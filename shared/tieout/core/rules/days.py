@@ -8,8 +8,10 @@ from tieout.core.rules.registry import rule
 from tieout.core.verdicts import NeedsHuman
 
 
-def _instant(moment: int | str) -> EventInstant:
-    """Unix seconds or ISO text with an offset."""
+def _instant(moment: int | str | EventInstant) -> EventInstant:
+    """Unix seconds, ISO text with an offset, or the event's own instant."""
+    if isinstance(moment, EventInstant):
+        return moment
     return EventInstant.parse(moment) if isinstance(moment, str) else EventInstant.from_epoch(moment)
 
 
@@ -20,19 +22,19 @@ def instant(moment: int | str) -> EventInstant:
 
 
 @rule
-def document_date(moment: int | str, zone: str) -> DocumentDate:
+def document_date(moment: int | str | EventInstant, zone: str) -> DocumentDate:
     """The day it was in the entity's zone at that moment."""
     return clocks.document_date_at(_instant(moment), zone)
 
 
 @rule
-def tax_point(moment: int | str, zone: str) -> TaxPoint:
+def tax_point(moment: int | str | EventInstant, zone: str) -> TaxPoint:
     """The tax point where it is the document date: the day it was in the entity's zone."""
     return clocks.tax_point_of(document_date(moment, zone))
 
 
 @rule
-def posting_date(moment: int | str, zone: str) -> PostingDate:
+def posting_date(moment: int | str | EventInstant, zone: str) -> PostingDate:
     """The posting date of a document that is not late: the day it was in the entity's zone."""
     return clocks.posting_date_of(document_date(moment, zone))
 

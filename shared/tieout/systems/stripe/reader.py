@@ -1,4 +1,4 @@
-"""Stripe, asked: the lines that an event cuts, and the events of the last thirty days.
+"""Stripe, asked: the lines that an event cuts, what a payout is made up of, and the events of the last thirty days.
 
 An event shows the first ten lines of a document; the others are listed in the API version in which the event is
 written. The list of events is newest first and reaches thirty days back; it shows events in the account's API version,
@@ -21,7 +21,7 @@ from tieout.core.verdicts import NeedsHuman, TryAgain
 from tieout.systems.stripe.source import SOURCE
 from tieout.systems.stripe.target import TARGET, error_text
 
-#: Pages of a hundred lines after which a document is nobody's.
+#: Pages of a hundred lines or transactions after which a document is nobody's.
 PAGES_MOST: Final = 50
 #: Types that one call may ask for; more are picked out of all.
 TYPES_MOST: Final = 20
@@ -44,20 +44,35 @@ class Stripe:
                 reach=timedelta(days=30))  # fmt: skip
 
     def again(self, wire: Wire, read: Read) -> Read:
-        """The document with all of its lines."""
+        """The document with all of its lines, or the object with what hangs on it laid beside it."""
         path = SOURCE.rereads[read.type].format(id=quote(read.object_id, safe=""))
-        version = {"Stripe-Version": read.api} if read.api else {}
-        lines: list[Any] = []
+        if path.endswith("/lines"):
+            shown = {**read.object["lines"], "data": self._whole_list(wire, path, {}, read), "has_more": False}
+            return replace(read, object={**read.object, "lines": shown}, thin=False)
+        return replace(read, object=self._payout(wire, path, read), thin=False)
+
+    def _payout(self, wire: Wire, path: str, read: Read) -> Mapping[str, Any]:
+        """A payout with its transactions, once Stripe has them together; a manual one has none."""
+        payout = self._one(wire, path, read)
+        if payout.get("automatic") is not True:
+            return payout
+        if payout.get("reconciliation_status") == "in_progress":
+            raise TryAgain("source_behind", "reconciliation in progress")
+        rows = self._whole_list(wire, "/v1/balance_transactions", {"payout": read.object_id}, read)
+        return {**payout, "balance_transactions": rows}
+
+    def _whole_list(self, wire: Wire, path: str, wanted: Mapping[str, str], read: Read) -> list[Any]:
+        """Every row of a list, page by page, in the event's API version."""
+        rows: list[Any] = []
         for _ in range(PAGES_MOST):
-            after = {"starting_after": str(member(lines[-1], "id"))} if lines else {}
-            page = self._asked(wire, f"{path}?{urlencode({'limit': '100', **after})}", version)
-            lines += page["data"]
+            after = {"starting_after": str(member(rows[-1], "id"))} if rows else {}
+            page = self._asked(wire, f"{path}?{urlencode({'limit': '100', **wanted, **after})}", _version(read))
+            rows += page["data"]
             if page.get("has_more") is not True:
-                shown = {**read.object["lines"], "data": lines, "has_more": False}
-                return replace(read, object={**read.object, "lines": shown}, thin=False)
+                return rows
             if not page["data"]:
                 break
-        raise NeedsHuman("source_unreadable", f"no end of {path}", said=f"{len(lines)} lines and no end")
+        raise NeedsHuman("source_unreadable", f"no end of {path}", said=f"{len(rows)} rows and no end")
 
     def listed(self, wire: Wire, span: Span, page: str) -> Page:
         """A hundred events of the span; pages go back in time, from one event to the next older."""
@@ -70,6 +85,15 @@ class Stripe:
         more = got.get("has_more") is True and bool(rows)
         return Page(bodies, str(member(rows[-1], "id")) if more else "")
 
+    def _one(self, wire: Wire, path: str, read: Read) -> Mapping[str, Any]:
+        """The object that an event is about, as it is now, or the verdict."""
+        answer = wire.call("GET", path, headers=_version(read))
+        judge(self.verdicts, answer, error_text(answer))
+        shown = read_answer(answer)
+        if not isinstance(shown, Mapping) or shown.get("id") != read.object_id:
+            raise NeedsHuman("source_unreadable", "another object", said="an object that is not it")
+        return shown
+
     def _asked(self, wire: Wire, path: str, headers: Mapping[str, str]) -> Mapping[str, Any]:
         """A list that was asked for, or the verdict."""
         answer = wire.call("GET", path, headers=headers)
@@ -78,6 +102,10 @@ class Stripe:
         if not isinstance(page, Mapping) or not isinstance(page.get("data"), list):
             raise NeedsHuman("source_unreadable", "no list", said="no list")
         return page
+
+
+def _version(read: Read) -> dict[str, str]:
+    return {"Stripe-Version": read.api} if read.api else {}
 
 
 def _second(at: Any) -> str:
