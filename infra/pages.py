@@ -223,8 +223,9 @@ def _flow(flow: flows.Flow) -> Iterator[str]:
     yield ""
     order = f"Kept in order behind its {flow.lane}" if flow.lane else "Order does not matter"
     waits = f"; waits for its {flow.parent}" if flow.parent else ""
+    known = "; only for customers that the books know or their source claims for finance" if flow.known else ""
     changes = "; changes in place, so its version is part of the posting key" if flow.in_place else ""
-    yield f"{order}{waits}{changes}. Priority {flow.priority}. {flow.why}".strip()
+    yield f"{order}{waits}{known}{changes}. Priority {flow.priority}. {flow.why}".strip()
     yield ""
     yield f"- reads {code(flow.on.source + ' ' + flow.on.type)} by [{flow.reads}](mappings/{flow.reads}.md)"
     for step in flow.steps:

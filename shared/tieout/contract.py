@@ -69,7 +69,8 @@ class Read:
     holds several, so that a redelivery in other company is known again; ``None`` where the body is the event.
     ``sequence`` is its place where the source numbers its events, so that one that never comes is missed. ``thin`` says
     that ``object`` is not the whole of it, which must be read again before it can make a document. ``api`` is the
-    vendor's API version in which the object is written, where the event says it.
+    vendor's API version in which the object is written, where the event says it. ``claimed`` says of a customer that
+    the source itself calls it finance's, whether the books know it or not.
     """
 
     event_id: str
@@ -85,6 +86,7 @@ class Read:
     sequence: Numbered | None = None
     thin: bool = False
     api: str | None = None
+    claimed: bool = False
 
 
 class Source(Protocol):

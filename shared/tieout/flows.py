@@ -64,10 +64,11 @@ class Flow:
 
     ``reads`` is the mapping from the source's object to the document. ``lane`` names the ordering key: the kind whose
     object the postings queue behind; ``None`` where order does not matter. ``parent`` is the kind that must have been
-    accepted first. ``in_place`` kinds carry their version in the posting key. ``tell`` is the role told of the outcome.
-    ``then`` are postings that follow once finance has accepted, written with the acceptance; ``support`` is the role
-    that gets a ticket where finance refuses. Of both, only what the route table has a row for is done: without one
-    they are off. ``sla`` is how long a posting may stay open before it is late.
+    accepted first. ``known`` flows concern only customers that the books know, or that their source claims for
+    finance; any other is ignored. ``in_place`` kinds carry their version in the posting key. ``tell`` is the role told
+    of the outcome. ``then`` are postings that follow once finance has accepted, written with the acceptance;
+    ``support`` is the role that gets a ticket where finance refuses. Of both, only what the route table has a row for
+    is done: without one they are off. ``sla`` is how long a posting may stay open before it is late.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Flow:
     sla: timedelta
     lane: str | None = None
     parent: str | None = None
+    known: bool = False
     in_place: bool = False
     tell: str | None = None
     then: Sequence[Step] = ()
@@ -172,6 +174,10 @@ FLOWS: tuple[Flow, ...] = (
          makes="opportunity", lane="customer", in_place=True, steps=ONBOARDING,
          then=(Step("support", to="support.customer", action="upsert"),),
          owner="revenue-ops", sla=minutes(60), tell="crm", priority=30),
+    Flow("salesforce-account", On("salesforce", "account.changed"), reads="salesforce.account", makes="customer",
+         steps=(Step("post", to="erp.customer", action="upsert"),), lane="account", known=True, in_place=True,
+         owner="revenue-ops", sla=minutes(60), priority=30,
+         why="Its own lane: it may have to wait until onboarding has made the customer known."),
     Flow("hubspot-onboarding", On("hubspot", "deal.propertyChange.dealstage"), reads="hubspot.deal",
          makes="opportunity", lane="customer", in_place=True, steps=ONBOARDING,
          then=(Step("support", to="support.customer", action="upsert"),),

@@ -8,7 +8,7 @@ import pytest
 
 from tests.contract.test_requests import CONTRACTS, load
 from tieout import systems
-from tieout.systems.salesforce.reader import ACCOUNT, DEAL, LINE, WON
+from tieout.systems.salesforce.reader import ACCOUNT, DEAL, LINE, MARKS, WON
 
 pytestmark = pytest.mark.skipif(
     not CONTRACTS.is_dir(), reason=f"no vendor contracts at {CONTRACTS}: set CONTRACTS_DIR to run these tests"
@@ -23,7 +23,7 @@ def fields(name: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("name", "asked"), [("Opportunity", DEAL), ("Account", ACCOUNT), ("OpportunityLineItem", LINE),
-                                             ("Opportunity", WON)])  # fmt: skip
+                                             ("Opportunity", WON), ("Account", MARKS)])  # fmt: skip
 def test_every_standard_field_that_is_asked_for_exists(name: str, asked: tuple[str, ...]) -> None:
     assert {one for one in asked if not one.endswith("__c")} - BY_SETTING <= fields(name)
 
@@ -35,7 +35,7 @@ def test_a_planted_mistake_is_seen() -> None:
 @pytest.mark.parametrize(
     ("sample", "type_", "thin"),
     [("cdc.opportunity.closed_won", "opportunity.closed_won", True),
-     ("cdc.account.gap_update", "account.closed_won", True), ("cdc.gap_overflow", "orderitem.gap_overflow", False)],
+     ("cdc.account.gap_update", "account.changed", True), ("cdc.gap_overflow", "orderitem.gap_overflow", False)],
 )  # fmt: skip
 def test_the_published_change_events_are_read(sample: str, type_: str, thin: bool) -> None:
     [read] = systems.source("salesforce").read((CONTRACTS / f"salesforce/samples/{sample}.json").read_bytes())

@@ -21,7 +21,7 @@ from infra.local.sandbox.agenda import Agenda, Clock
 from infra.local.sandbox.books import Entry, to_minor
 from infra.local.sandbox.system import System
 from infra.local.sandbox.webhooks import NOW, Courier, Send, When, hmac_hex
-from infra.local.sandbox.wire import Json, Reply, Request, dumps, matches, parse_select
+from infra.local.sandbox.wire import Json, Reply, Request, Select, dumps, matches, parse_select
 
 VERSION = "v67.0"
 SESSION = 7200  # seconds; an org's setting, and not told to the client
@@ -35,6 +35,8 @@ OBJECTS: dict[str, dict[str, tuple[str, int]]] = {
         "Id": ("id", 18), "Name": ("text", 255), "BillingStreet": ("text", 255), "BillingCity": ("text", 40),
         "BillingPostalCode": ("text", 20), "BillingStateCode": ("text", 10), "BillingCountryCode": ("text", 10),
         "Tax_Id__c": ("text", 40), "Billing_Email__c": ("text", 80), "Payment_Terms__c": ("text", 20),
+        "Phone": ("text", 40), "Selling_Entity__c": ("text", 10), "Finance_Customer__c": ("boolean", 0),
+        "SystemModstamp": ("datetime", 28),
     },
     "Opportunity": {
         "Id": ("id", 18), "Name": ("text", 120), "StageName": ("text", 40), "IsWon": ("boolean", 0),
@@ -52,6 +54,12 @@ OBJECTS: dict[str, dict[str, tuple[str, int]]] = {
         "Updated_At__c": ("datetime", 28),
     },
 }  # fmt: skip
+#: What the Flow of our package puts into a callout about a deal.
+TOLD = ("Id", "Name", "BillingStreet", "BillingCity", "BillingPostalCode", "BillingStateCode", "BillingCountryCode",
+        "Tax_Id__c", "Billing_Email__c", "Payment_Terms__c")  # fmt: skip
+#: Child relationships, as a query inside a query names them: their table, and its field for the parent.
+CHILDREN = {("Account", "Opportunities"): ("Opportunity", "AccountId")}
+INNER = re.compile(r",\s*\((SELECT [^()]+)\)")
 KEYS = {"Account": "001", "Opportunity": "006", "OpportunityLineItem": "00k", "Tieout_Status__c": "a0T"}
 EXTERNAL = {"Tieout_Status__c": {"Key__c"}}
 
@@ -117,6 +125,8 @@ class Salesforce(System):
             "Müller & Söhne GmbH", "buchhaltung@mueller.example", country="DE", city="Berlin", postal_code="10117",
             street="Unter den Linden 5", tax_id="DE123456789",
         )  # fmt: skip
+        for row in (us, de):  # they are there since long
+            row["SystemModstamp"] = self._stamp(timedelta(days=30))
         self.add_opportunity(us["Id"], "Northwind Pro rollout", "US01", "USD", [Product("PRO", 100, "120.00")])
         self.add_opportunity(de["Id"], "Müller Pro Einführung", "DE01", "EUR", [Product("PRO", 40, "95.50")])
 
@@ -310,7 +320,8 @@ class Salesforce(System):
 
     def _query(self, text: str) -> Json:
         try:
-            select = parse_select(text)
+            inner = [parse_select(one) for one in INNER.findall(text)]
+            select = parse_select(INNER.sub("", text))
             if select.table not in OBJECTS:
                 kind = f"sObject type '{select.table}' is not supported."
                 raise Refused(400, "INVALID_TYPE", kind)
@@ -324,8 +335,25 @@ class Salesforce(System):
         if select.order:
             rows.sort(key=lambda row: str(row.get(select.order)), reverse=select.descending)
         rows = rows[: select.limit]
-        shown = [self._record(select.table, row, select.columns) for row in rows]
+        shown = [
+            self._record(select.table, row, select.columns) | self._children(select.table, row, inner) for row in rows
+        ]
         return {"totalSize": len(shown), "done": True, "records": shown}
+
+    def _children(self, table: str, parent: Json, selects: Sequence[Select]) -> Json:
+        """What queries inside a query show of a record; ``null`` where there is nothing."""
+        shown: Json = {}
+        for select in selects:
+            if (table, select.table) not in CHILDREN:
+                text = f"Didn't understand relationship '{select.table}' in FROM part of query call."
+                raise Refused(400, "INVALID_TYPE", text)
+            child, field = CHILDREN[table, select.table]
+            rows = [row for row in self.rows[child].values() if row.get(field) == parent["Id"]]
+            for where in select.where:
+                rows = [row for row in rows if matches({where.column: self._value(child, row, where.column)}, where)]
+            found = [self._record(child, row, select.columns) for row in rows[: select.limit]]
+            shown[select.table] = {"totalSize": len(found), "done": True, "records": found} if found else None
+        return shown
 
     # --- what people do in the CRM -----------------------------------------------------------------------------
 
@@ -344,7 +372,8 @@ class Salesforce(System):
         return self.add("Account", {
             "Name": name, "BillingStreet": street, "BillingCity": city, "BillingPostalCode": postal_code,
             "BillingStateCode": state, "BillingCountryCode": country, "Tax_Id__c": tax_id,
-            "Billing_Email__c": email, "Payment_Terms__c": terms,
+            "Billing_Email__c": email, "Payment_Terms__c": terms, "Phone": None, "Selling_Entity__c": None,
+            "Finance_Customer__c": False, "SystemModstamp": self._stamp(),
         })  # fmt: skip
 
     def add_opportunity(self, account_id: str, name: str, entity: str, currency: str,
@@ -375,38 +404,51 @@ class Salesforce(System):
             row = self.rows["Opportunity"][opportunity_id]
             row |= {"StageName": "Closed Won", "IsWon": True, "SystemModstamp": self._stamp(),
                     "LastStageChangeDate": self._stamp()}  # fmt: skip
-            self._commits += 1
-            digest = hashlib.sha256(self.ids.next("event", 32).encode()).digest()
-            event_id = str(uuid.UUID(bytes=digest[:16], version=4))
-            self.bodies[event_id] = dumps(self._callout(row, event_id)).encode()
-            self.send(event_id, when)
-            return event_id
+            return self._call_out("opportunity.closed_won", "opportunity", self._shown_in_full(row), when)
 
-    def change_event(self, *opportunities: str, kind: str = "UPDATE", fields: Sequence[str] = ("StageName",)) -> Json:
-        """What change data capture tells of opportunities, as the event relay puts it on a partner bus."""
+    def change_account(self, account_id: str, when: When = NOW, **fields: Any) -> str:
+        """Somebody edits an account: the Flow sends its callout. Returns the event's id; KeyError if unknown."""
+        with self.lock:
+            row = self.rows["Account"][account_id]
+            row |= {**self._checked("Account", fields), "SystemModstamp": self._stamp()}
+            return self._call_out(
+                "account.changed", "account", {"Id": row["Id"], "SystemModstamp": self._stamp()}, when
+            )
+
+    def _call_out(self, kind: str, noun: str, about: Json, when: When) -> str:
+        self._commits += 1
+        digest = hashlib.sha256(self.ids.next("event", 32).encode()).digest()
+        event_id = str(uuid.UUID(bytes=digest[:16], version=4))
+        body = {"v": 1, "event_id": event_id, "type": kind, "commit_number": self._commits, noun: about}
+        self.bodies[event_id] = dumps(body).encode()
+        self.send(event_id, when)
+        return event_id
+
+    def change_event(self, *records: str, kind: str = "UPDATE", fields: Sequence[str] = ("StageName",),
+                     entity: str = "Opportunity") -> Json:  # fmt: skip
+        """What change data capture tells of records, as the event relay puts it on a partner bus."""
         self._commits += 1
         header = {
-            "entityName": "Opportunity", "recordIds": list(opportunities), "changeType": kind, "sequenceNumber": 1,
+            "entityName": entity, "recordIds": list(records), "changeType": kind, "sequenceNumber": 1,
             "transactionKey": str(uuid.UUID(int=self._commits)), "commitTimestamp": self.epoch() * 1000,
             "commitNumber": self._commits, "changedFields": list(fields), "nulledFields": [], "diffFields": [],
         }  # fmt: skip
         return {"payload": {"ChangeEventHeader": header, "StageName": "Closed Won"}, "schemaId": "5E5O",
                 "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"cdc/{self._commits}"))}  # fmt: skip
 
-    def _callout(self, row: Json, event_id: str) -> Json:
+    def _shown_in_full(self, row: Json) -> Json:
         account = self._by_id("Account", row["AccountId"])
         lines = [r for r in self.rows["OpportunityLineItem"].values() if r["OpportunityId"] == row["Id"]]
         shown = {name: row[name] for name in OBJECTS["Opportunity"] if name != "AccountId"}
         shown |= {
-            "Amount": str(row["Amount"]), "Account": {name: account.get(name) for name in OBJECTS["Account"]},
+            "Amount": str(row["Amount"]), "Account": {name: account.get(name) for name in TOLD},
             "Lines": [
                 {"Id": r["Id"], "ProductCode": r["ProductCode"], "Quantity": int(r["Quantity"]),
                  "UnitPrice": str(r["UnitPrice"]), "TotalPrice": str(r["TotalPrice"])}
                 for r in lines
             ],
         }  # fmt: skip
-        return {"v": 1, "event_id": event_id, "type": "opportunity.closed_won", "commit_number": self._commits,
-                "opportunity": shown}  # fmt: skip
+        return shown
 
     def send(self, event_id: str, when: When = NOW) -> None:
         """Send a callout (again)."""
@@ -419,8 +461,8 @@ class Salesforce(System):
         return {"Content-Type": "application/json", "X-Tieout-Timestamp": stamp,
                 "X-Tieout-Signature": ",".join(marks)}  # fmt: skip
 
-    def _stamp(self) -> str:
-        return self.now().strftime("%Y-%m-%dT%H:%M:%S.000+0000")
+    def _stamp(self, ago: timedelta = timedelta(0)) -> str:
+        return (self.now() - ago).strftime("%Y-%m-%dT%H:%M:%S.000+0000")
 
     # --- the book ----------------------------------------------------------------------------------------------
 

@@ -92,6 +92,9 @@ def parent(scene: Scene) -> None:
             raise NotYet("parent_missing", gate="parent", what=pk[2:].split("/action")[0])
         if pk.startswith("X#") and (item is None or f"at:{target}" not in item):
             raise NotYet("customer_not_linked", gate="parent", what=pk.rpartition(":")[2])
+        if pk.startswith("X#") and scene.posting["kind"] == "customer" and item and f"found:{target}" in item:
+            # It is known there under a number that is not ours: an upsert by ours would make it twice.
+            raise NeedsHuman("customer_not_ours", gate="parent", target=target, remote=str(item[f"at:{target}"]))
 
 
 def _gone(above: Item, posting: Item) -> str:
@@ -174,7 +177,7 @@ GATES: Final[Sequence[Gate]] = (
     Gate(ownership, ("not_its_owner",), "a kind with one system of record is not booked from another system's word",
          "the right source, or the table's row, changed by two people; then a retry"),
     Gate(lane, ("behind",), "nothing overtakes what stands before it in its lane", "the booking of the head"),
-    Gate(parent, ("parent_missing", "customer_not_linked", "parent_gone"),
+    Gate(parent, ("parent_missing", "customer_not_linked", "parent_gone", "customer_not_ours"),
          "nothing is posted before what it hangs on is accepted",
          "the parent's booking, the customer's link; late ones become a case"),
     Gate(period, ("period_closed", "late_document"), "nothing is dated into a period that takes no more",

@@ -144,6 +144,13 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         "{what}, to which it belongs, {how}.",
         "The source took the document back and then tells of money on it.",
         "Find out at the source which holds; book it by hand on account, or cancel it here.", FINANCE),
+    "customer_not_ours": Problem(
+        "{target} had this customer before us, as {remote}: its record is not ours to change.",
+        "Onboarding found the customer there and linked it; what its CRM changes since is not written over it.",
+        "Change the record in the ERP by hand; then cancel this posting.", REVENUE),
+    "customer_incomplete": Problem(
+        "The customer lacks {what}.", "It was marked for finance before it was complete.",
+        "Complete it in the CRM.", REVENUE),
     "customer_late": Problem(
         "It has waited since {since} for customer {what} to become known in {target}.",
         "The customer was never onboarded, or the onboarding is stuck.",

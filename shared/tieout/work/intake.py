@@ -25,7 +25,7 @@ from tieout.core.parse import write_json
 from tieout.core.problems import problem
 from tieout.core.verdicts import Ignore, NeedsHuman, Verdict
 from tieout.core.writes import Change, Item, Put, Refused, Write
-from tieout.work import followers, make, plans, render, sequences
+from tieout.work import followers, make, parties, plans, render, sequences
 from tieout.work.book import CASE_AGAIN
 from tieout.work.ports import Message, Ports, Send
 
@@ -203,6 +203,8 @@ class Taken:
     made: Sequence[make.Made] = ()
     run: Item | None = None
     guard: Change | None = None
+    #: That the books expect the customer of a won deal.
+    expects: Change | None = None
     writes: Sequence[Write] = ()
     flow: str = ""
     doc: Document | None = None
@@ -264,7 +266,10 @@ def _decide(arrival: Arrival, read: Read, taken: Taken, batch: Batch, looks: int
         read = whole
         _ours(arrival, read, taken)  # a thin event does not show whose its object is
     taken.drift = _drift(source.name, flow, read)
+    party = parties.admitted(ports, arrival.source, arrival.account, read) if flow.known else None
+    read = party.named(read) if party else read
     doc = render.document(flow.reads, read, arrival.source, arrival.account, render.tables_now(ports))
+    doc = party.of(doc) if party else doc
     documents.prove_totals(doc)
     taken.doc = doc
     event = keys.event(arrival.source, arrival.account, read.event_id)
@@ -278,10 +283,11 @@ def _decide(arrival: Arrival, read: Read, taken: Taken, batch: Batch, looks: int
             upsert=True,
         )
     if flow.orchestrated:
-        taken.run = new_run(flow, doc, origin, tell)
+        taken.run, taken.expects = new_run(flow, doc, origin, tell), parties.expected(doc, event.pk)
     else:
         step = flow.steps[0]
         target, more = render.route(step.role, doc.kind, doc), followers.wanted(flow, doc)
+        more |= {"reads": party.reads()} if party else {}
         taken.made = [make.make(flow, step, doc, target, origin, tell=tell, more=more)]
 
 
@@ -384,6 +390,8 @@ def _writes(
         writes.append(Put(taken.run | {"token": token}))
     if taken.guard:
         writes.append(taken.guard)
+    if taken.expects:
+        writes.append(taken.expects)
     return writes
 
 

@@ -152,7 +152,7 @@ def _for(answer: Read | Verdict, one: Wanted, target: str) -> Read | Verdict:
         return _of(answer, one, target)
     return replace(
         one.read, object=answer.object, object_version=answer.object_version, ours=answer.ours,
-        entity=answer.entity or one.read.entity, thin=False,
+        entity=answer.entity or one.read.entity, thin=False, claimed=answer.claimed,
     )  # fmt: skip
 
 

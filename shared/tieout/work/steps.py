@@ -83,7 +83,13 @@ def look_for(run: Item, one: flows.Step, ports: Ports) -> dict[str, Any]:
         return {"found": False}
     link = keys.link_item("customer", doc.customer.canonical_id)
     change = Change(
-        link, set={"what": "link", "canonical": doc.customer.canonical_id, f"at:{where}": found[0].remote},
+        link,
+        set={
+            "what": "link", "canonical": doc.customer.canonical_id, f"at:{where}": found[0].remote,
+            # What is shown under our reference is our own, of a run before.
+            **({} if found[0].ref == target.reference.of(f"customer/{doc.customer.canonical_id}")
+               else {f"found:{where}": found[0].remote}),
+        },
         add={"rev": 1}, upsert=True,
     )  # fmt: skip
     ports.ledger.write([change])

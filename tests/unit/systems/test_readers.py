@@ -37,7 +37,7 @@ def thin(name: str) -> list[Read]:
         event = json.loads((EVENTS / name / f"{type_}.json").read_text("utf-8"))
         if name == "stripe" and "lines" in event["data"]["object"]:
             event["data"]["object"]["lines"]["has_more"] = True
-        if name == "salesforce":
+        if "opportunity" in event:
             del event["opportunity"]["LastStageChangeDate"]
         found += systems.source(name).read(json.dumps(event).encode())[:1]
     assert all(read.thin for read in found)
@@ -374,6 +374,72 @@ def test_a_listed_win_is_a_thin_callout_named_by_the_deal_and_the_moment_it_was_
     [read] = systems.source("salesforce").read(page.bodies[0])
     assert (read.event_id, read.thin) == ("listed:006RM000yTznfKcYQI:2026-11-05T18:30:00.000+0000", True)
     assert read.object_version == 1793903400000
+
+
+ACCOUNT: Mapping[str, Any] = {
+    "attributes": {"type": "Account"}, "Id": "001RM000cy2zDQJYA2", "Name": "Bluebird", "Selling_Entity__c": None,
+    "Finance_Customer__c": False, "SystemModstamp": "2026-11-06T09:00:00.000+0000",
+}  # fmt: skip
+
+
+def account_of(shown: Mapping[str, Any] | None, **settings: str) -> Read:
+    read = next(one for one in thin("salesforce") if one.type == "account.changed")
+    rows = [] if shown is None else [shown]
+    return systems.reader("salesforce").again(always(200, {"records": rows, "done": True}), read)
+
+
+def test_an_account_is_read_whole_at_the_moment_of_its_last_change_and_says_whether_it_is_marked() -> None:
+    whole = account_of(ACCOUNT)
+    assert (whole.object_version, whole.entity, whole.claimed, whole.thin) == (1793955600000, None, False, False)
+    assert whole.object == {name: value for name, value in ACCOUNT.items() if name != "attributes"}
+    marked = account_of({**ACCOUNT, "Finance_Customer__c": True, "Selling_Entity__c": "US01"})
+    assert (marked.claimed, marked.entity) == (True, "US01")
+    assert account_of({**ACCOUNT, "Finance_Customer__c": "true"}).claimed is False, "a text is no mark"
+
+
+@pytest.mark.parametrize(("shown", "code"), [
+    (None, "source_gone"), ({**ACCOUNT, "Id": "001RM000other00"}, "source_unreadable"),
+    ({**ACCOUNT, "SystemModstamp": "2026-11-06T08:59:00.000+0000"}, "source_behind"),
+])  # fmt: skip
+def test_an_account_that_is_not_the_one_that_was_told_of_is_said(shown: Any, code: str) -> None:
+    with pytest.raises(Verdict) as said:
+        account_of(shown)
+    assert said.value.code == code
+
+
+def test_behind_the_deals_come_the_accounts_that_may_be_customers_and_no_prospect() -> None:
+    won = {**ACCOUNT, "Id": "001RM000won", "Opportunities": {"totalSize": 1, "records": [{"Id": "006"}]}}
+    marked = {**ACCOUNT, "Id": "001RM000mark", "Finance_Customer__c": True, "Opportunities": None}
+    wire = always(200, {"records": [ACCOUNT, won, marked]})
+    span = replace(SPAN, types=("account.changed", "opportunity.closed_won"))
+    lister = systems.lister("salesforce")
+    assert lister.listed(always(200, {"records": []}), span, "").next == "accounts"
+    page = lister.listed(wire, span, "accounts")
+    reads = [systems.source("salesforce").read(body)[0] for body in page.bodies]
+    assert [(read.type, read.object_id, read.thin) for read in reads] == [
+        ("account.changed", "001RM000won", True), ("account.changed", "001RM000mark", True),
+    ]  # fmt: skip
+    assert {read.object_version for read in reads} == {1793955600000}
+    (query,) = parse_qs(wire.asked[0][1].partition("?")[2])["q"]
+    assert "(SELECT Id FROM Opportunities WHERE IsWon = true LIMIT 1) FROM Account WHERE SystemModstamp >= " in query
+
+
+def test_a_page_of_accounts_goes_on_among_the_accounts_and_then_ends() -> None:
+    following = "/services/data/v67.0/query/0r8-9"
+    span = replace(SPAN, types=("account.changed", "opportunity.closed_won"))
+    lister = systems.lister("salesforce")
+    assert lister.listed(always(200, {"records": [], "nextRecordsUrl": following}), span, "accounts").next == (
+        f"accounts {following}"
+    )
+    off = always(200, {"records": []})
+    off.settings = {"accounts": "off"}
+    assert lister.listed(off, span, "").next == "", "an org may have it off"
+    last = always(200, {"records": []})
+    assert lister.listed(last, span, f"accounts {following}").next == ""
+    assert last.asked == [("GET", following)]
+    older = always(200, {"records": []})
+    assert lister.listed(older, span, following).next == "accounts", "a place that a release before wrote down"
+    assert older.asked == [("GET", following)]
 
 
 # --- Zuora ---------------------------------------------------------------------------------------------------------

@@ -1,15 +1,15 @@
-"""Salesforce, asked: a won opportunity with its account and lines, and the deals that were won of late.
+"""Salesforce, asked: a won opportunity with its account and lines, an account, and what changed of both of late.
 
 Two queries make what our callout carries. Lines have no change event of their own, so they are always read. A deal that
 is not shown may be deleted, or out of the reading user's sight. The listing asks for won deals by ``SystemModstamp``
 (UTC) and makes a thin callout of each; its event is named by the deal and the moment it was won, so that later edits of
-the same win are the same event.
+the same win are the same event. Accounts are listed by their last change, prospects left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -30,7 +30,12 @@ ACCOUNT: Final = (
     "Id", "Name", "BillingStreet", "BillingCity", "BillingPostalCode", "BillingStateCode", "BillingCountryCode",
     "Tax_Id__c", "Billing_Email__c", "Payment_Terms__c",
 )  # fmt: skip
+#: What the change of an account asks for beside: finance's mark, and who sells to it.
+MARKS: Final = ("Phone", "Selling_Entity__c", "Finance_Customer__c", "SystemModstamp")
 LINE: Final = ("Id", "ProductCode", "Quantity", "UnitPrice", "TotalPrice")
+LISTED: Final = (
+    "Id", "SystemModstamp", "Finance_Customer__c", "(SELECT Id FROM Opportunities WHERE IsWon = true LIMIT 1)",
+)  # fmt: skip
 WON: Final = ("Id", "SystemModstamp", "LastStageChangeDate", "Selling_Entity__c")
 #: Pages of a query that is followed to its end.
 PAGES_MOST: Final = 20
@@ -53,21 +58,44 @@ class Salesforce:
                 reach=timedelta(days=30))  # fmt: skip
 
     def again(self, wire: Wire, read: Read) -> Read:
-        """The opportunity as our callout carries it, at the version of its last change of stage."""
-        ident = read.object_id
-        if not ident.isalnum() or not ident.isascii():
+        """The object whole: an account at its last change, an opportunity at its last change of stage."""
+        if not read.object_id.isalnum() or not read.object_id.isascii():
             raise NeedsHuman("source_unreadable", "no record id", said="an id that is none")
+        return self._account(wire, read) if read.type == "account.changed" else self._opportunity(wire, read)
+
+    def _account(self, wire: Wire, read: Read) -> Read:
+        """The account. Whether it is finance's is for the books to say, unless it is marked as such."""
+        account = self._one(wire, (*ACCOUNT, *MARKS), "Account", read.object_id)
+        version = _moment(account.get("SystemModstamp"))
+        behind = self.quiet.clock_skew * 1000 + 1000  # Salesforce stamps whole seconds
+        if version is not None and read.object_version is not None and version + behind < read.object_version:
+            raise TryAgain("source_behind", f"state of {version}, the event tells of {read.object_version}")
+        return replace(
+            read, object=account, object_version=version or read.object_version, thin=False,
+            entity=account.get("Selling_Entity__c") or None, claimed=account.get("Finance_Customer__c") is True,
+        )  # fmt: skip
+
+    def _one(self, wire: Wire, columns: Sequence[str], table: str, ident: str) -> dict[str, Any]:
+        """The one record of that id. Raises ``source_gone`` and ``source_unreadable``."""
+        found, _ = self._query(wire, f"SELECT {', '.join(columns)} FROM {table} WHERE Id = '{ident}'")
+        if not found:
+            raise NeedsHuman("source_gone", f"no such {table}")
+        shown = _plain(found[0])
+        if str(shown.get("Id", ""))[:15] != ident[:15]:
+            raise NeedsHuman(
+                "source_unreadable", "another id", said=f"a record of {table} with the id {shown.get('Id')}"
+            )
+        return shown
+
+    def _opportunity(self, wire: Wire, read: Read) -> Read:
+        """The opportunity as our callout carries it."""
+        ident = read.object_id
         money = wire.settings.get("currency")  # of an org with one currency, whose records do not name it
         columns = [
             *(one for one in DEAL if one != "CurrencyIsoCode" or not money),
             *(f"Account.{one}" for one in ACCOUNT),
         ]
-        found, _ = self._query(wire, f"SELECT {', '.join(columns)} FROM Opportunity WHERE Id = '{ident}'")
-        if not found:
-            raise NeedsHuman("source_gone", "no such opportunity")
-        deal = {**_plain(found[0]), **({"CurrencyIsoCode": money} if money else {})}
-        if str(deal.get("Id", ""))[:15] != ident[:15]:
-            raise NeedsHuman("source_unreadable", "another id", said=f"an opportunity with the id {deal.get('Id')}")
+        deal = {**self._one(wire, columns, "Opportunity", ident), **({"CurrencyIsoCode": money} if money else {})}
         if deal.get("IsWon") is not True:
             raise Ignore("not_for_us", "not won", reason="the deal is not won")
         where = f"FROM OpportunityLineItem WHERE OpportunityId = '{ident}' ORDER BY Id"
@@ -80,14 +108,20 @@ class Salesforce:
         return replace(read, object=whole, object_version=version or read.object_version, entity=entity, thin=False)
 
     def listed(self, wire: Wire, span: Span, page: str) -> Page:
-        """Won deals that changed in the span, oldest first; a page's place is the org's own next address."""
-        if page:
-            rows, following = self._asked(wire, page)
-        else:
-            since, until = _literal(span.since), _literal(span.until)
-            where = f"IsWon = true AND SystemModstamp >= {since} AND SystemModstamp < {until} ORDER BY SystemModstamp"
-            rows, following = self._query(wire, f"SELECT {', '.join(WON)} FROM Opportunity WHERE {where}")
-        return Page([write_json(_told(_plain(row))) for row in rows], following)
+        """What changed in the span, oldest first, one list after the other.
+
+        A page's place is its list and the org's own next address; an address alone is of the first list.
+        """
+        name, _, path = page.partition(" ")
+        if name not in LISTS:
+            name, path = next(iter(LISTS)), page
+        one = LISTS[name]
+        rows, following = self._asked(wire, path) if path else self._query(wire, one.soql(span))
+        bodies = [write_json(one.told(_plain(row))) for row in rows if one.wanted(row)]
+        if following:
+            return Page(bodies, f"{name} {following}")
+        more = (other for other in list(LISTS)[list(LISTS).index(name) + 1 :] if LISTS[other].type in span.types)
+        return Page(bodies, next((other for other in more if wire.settings.get(other) != "off"), ""))
 
     def _all(self, wire: Wire, soql: str) -> list[Mapping[str, Any]]:
         rows, following = self._query(wire, soql)
@@ -131,6 +165,38 @@ def _told(deal: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _told_account(account: Mapping[str, Any]) -> dict[str, Any]:
+    """A callout about an account."""
+    changed = str(account.get("SystemModstamp"))
+    return {
+        "v": 1, "event_id": f"listed:account:{account.get('Id')}:{changed}", "type": "account.changed",
+        "commit_number": 0, "account": {"Id": account.get("Id"), "SystemModstamp": changed},
+    }  # fmt: skip
+
+
+def _may_be_a_customer(account: Mapping[str, Any]) -> bool:
+    """Marked for finance, or with a won deal; all others are prospects, which are most of a CRM."""
+    return account.get("Finance_Customer__c") is True or bool(member(account.get("Opportunities"), "records"))
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One list of what changed: its type of event, what is asked for, which of it is told, and how."""
+
+    type: str
+    columns: Sequence[str]
+    table: str
+    told: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    where: str = ""
+    wanted: Callable[[Mapping[str, Any]], bool] = lambda row: True
+
+    def soql(self, span: Span) -> str:
+        """The query of a span."""
+        since, until = _literal(span.since), _literal(span.until)
+        where = f"{self.where}SystemModstamp >= {since} AND SystemModstamp < {until} ORDER BY SystemModstamp"
+        return f"SELECT {', '.join(self.columns)} FROM {self.table} WHERE {where}"
+
+
 def _moment(text: Any) -> int | None:
     return int(EventInstant.parse(text).value.timestamp() * 1000) if isinstance(text, str) and text else None
 
@@ -139,4 +205,8 @@ def _literal(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
+LISTS: Final[Mapping[str, Listing]] = {
+    "deals": Listing("opportunity.closed_won", WON, "Opportunity", _told, "IsWon = true AND "),
+    "accounts": Listing("account.changed", LISTED, "Account", _told_account, wanted=_may_be_a_customer),
+}
 READER = Salesforce()

@@ -2,13 +2,15 @@
 
 Salesforce signs no webhooks of its own.
 
-The callout's contract: JSON ``{"v":1,"event_id","type","commit_number","opportunity":{…}}`` with the headers
-``X-Tieout-Timestamp`` (seconds since 1970) and ``X-Tieout-Signature: v1=`` + hex HMAC-SHA256(secret,
-``"{timestamp}.{raw body}"``). A callout whose opportunity lacks ``LastStageChangeDate`` or its lines is thin.
+The callout's contract: JSON ``{"v":1,"event_id","type","commit_number","opportunity":{…}}`` (or ``"account"``) with the
+headers ``X-Tieout-Timestamp`` (seconds since 1970) and ``X-Tieout-Signature: v1=`` + hex HMAC-SHA256(secret,
+``"{timestamp}.{raw body}"``). A callout whose opportunity lacks ``LastStageChangeDate`` or its lines is thin; one about
+an account always is, and needs no more of it than ``Id`` and ``SystemModstamp``.
 
 A change event carries the changed fields alone, of one record or several, so it is thin; a gap carries none at all. It
 is known by its ``EventUuid`` and record (replay ids are not unique for ever). What orders the wins of a deal is the
-moment of its last change of stage, so that callout, change event and listing of one win are one.
+moment of its last change of stage, so that callout, change event and listing of one win are one. What orders the states
+of an account is its ``SystemModstamp``.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import Any
 from tieout.contract import Delivery, Read, Response
 from tieout.core.verdicts import NeedsHuman
 
-KNOWN = frozenset({"v", "event_id", "type", "commit_number", "opportunity"})
+KNOWN = frozenset({"v", "event_id", "type", "commit_number", "opportunity", "account"})
 PARTS_MOST = 16
 
 
@@ -38,10 +40,14 @@ class Salesforce:
     #: A gap without records (an overflow) names nothing to read: what it covers is found by the listing.
     ignored = frozenset({
         "opportunity.created", "opportunity.updated", "opportunity.closed_lost", "opportunity.deleted",
-        "opportunity.undeleted", "opportunity.gap_overflow",
+        "opportunity.undeleted", "opportunity.gap_overflow", "account.updated", "account.deleted",
+        "account.gap_overflow",
     })  # fmt: skip
     open: frozenset[str] = frozenset()
-    rereads: Mapping[str, str] = {"opportunity.closed_won": "/services/data/v67.0/query"}
+    rereads: Mapping[str, str] = {
+        "opportunity.closed_won": "/services/data/v67.0/query",
+        "account.changed": "/services/data/v67.0/query",
+    }
 
     def verify(self, delivery: Delivery, secrets: Sequence[str]) -> str:
         """The id of the secret that signed; see the contract."""
@@ -70,37 +76,43 @@ class Salesforce:
         event = read_json(body)
         if "payload" in event:
             return _changes(event)
-        about = event.get("opportunity")
+        type_ = _text(event, "type")
+        noun = type_.partition(".")[0] if type_ in ALWAYS_THIN else "opportunity"
+        about = event.get(noun)
         if not isinstance(about, Mapping):
-            raise _wrong("opportunity")
+            raise _wrong(noun)
         number = event.get("commit_number")
         if type(number) is not int or number < 0:
             raise _wrong("commit_number")
         try:
             occurred = EventInstant.parse(_text(about, "SystemModstamp")).value
-            stage = about.get("LastStageChangeDate")
+            stage = about.get("LastStageChangeDate" if noun == "opportunity" else "SystemModstamp")
             version = int(EventInstant.parse(stage).value.timestamp() * 1000) if isinstance(stage, str) else None
         except NeedsHuman:
             raise _wrong("SystemModstamp or LastStageChangeDate") from None
         return (
             Read(
                 event_id=_text(event, "event_id"),
-                type=_text(event, "type"),
+                type=type_,
                 object_id=_text(about, "Id"),
                 object=about,
                 occurred=occurred,
                 object_version=number if version is None else version,
-                thin=version is None or "Lines" not in about,
+                thin=noun != "opportunity" or version is None or "Lines" not in about,
                 entity=_optional(about, "Selling_Entity__c"),
                 unknown=tuple(sorted(set(event) - KNOWN)),
             ),
         )
 
 
+#: Callouts that only name their object.
+ALWAYS_THIN = frozenset({"account.changed"})
 #: What a change is to us, by its type: one that may have won the deal, and the others.
 CHANGES = {"CREATE": "created", "DELETE": "deleted", "UNDELETE": "undeleted", "UPDATE": "updated"}
 #: Fields of which a change may have won the deal.
 WINS = frozenset({"StageName", "IsWon", "IsClosed"})
+#: Beginnings of the fields of an account that finance sees; an address is told whole or by its parts.
+SEEN = ("Name", "Phone", "Billing", "Tax_Id__c", "Payment_Terms__c", "Selling_Entity__c", "Finance_Customer__c")
 #: An event holds the records of one transaction that changed alike.
 RECORDS_MOST = 1000
 LAST_MILLISECOND = 253_402_300_799_999
@@ -123,6 +135,8 @@ def _changes(event: Mapping[str, Any]) -> Sequence[Read]:
     uuid = _optional(event, "id") or f"{_text(header, 'transactionKey')}:{header.get('sequenceNumber')}"
     if kind == "GAP_OVERFLOW":
         what = "gap_overflow"
+    elif entity == "Account":
+        what = _of_account(kind, fields)
     elif kind == "CREATE" or (kind.startswith("GAP_") and kind != "GAP_DELETE") or (kind == "UPDATE" and fields & WINS):
         what = "closed_won"  # it may be: the record says
     else:
@@ -136,10 +150,17 @@ def _changes(event: Mapping[str, Any]) -> Sequence[Read]:
             occurred=datetime.fromtimestamp(stamp // 1000, UTC),
             object_version=stamp,
             alone={"id": uuid, "record": record, "payload": payload},
-            thin=what == "closed_won",
+            thin=what in ("closed_won", "changed"),
         )
         for record in records
     )
+
+
+def _of_account(kind: str, fields: set[str]) -> str:
+    """What a change of an account is to us: nothing where it is deleted, or nothing changed that finance sees."""
+    if kind in ("DELETE", "GAP_DELETE"):
+        return "deleted"
+    return "changed" if kind != "UPDATE" or any(one.startswith(SEEN) for one in fields) else "updated"
 
 
 def _record(value: Any) -> str:

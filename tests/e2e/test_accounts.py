@@ -1,0 +1,116 @@
+"""A change of an account in the CRM reaches the ERP of a customer, by whatever way it is told, and of nobody else."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.local.sandbox import When
+from infra.local.sandbox.salesforce import Product
+from tests.e2e.scene import Scene, scene
+from tests.e2e.test_partner_bus import relay, wired
+from tests.e2e.test_poll import hours
+from tieout.core import ledger
+
+
+def onboarded(on: Scene) -> str:
+    """The id of an account whose deal was won and set up."""
+    org = on.sandboxes.salesforce
+    deal = org.opportunities()[0]
+    org.close_won(deal["Id"])
+    on.settle()
+    (run,) = on.items("run")
+    assert run["state"] == "DONE"
+    return str(deal["AccountId"])
+
+
+def names(on: Scene) -> list[str]:
+    """Names of the customers in the ERP."""
+    records = on.sandboxes.netsuite.records.values()
+    return sorted(str(one.fields["companyName"]) for one in records if one.type == "customer")
+
+
+def of_accounts(on: Scene) -> list[tuple[str, str]]:
+    return sorted((item["state"], item.get("code", "")) for item in on.events() if item["type"] == "account.changed")
+
+
+def test_a_customer_that_is_renamed_is_renamed_in_the_erp_once() -> None:
+    with scene(customer=False) as on:
+        account = onboarded(on)
+        on.sandboxes.salesforce.change_account(account, Name="Northwind Robots, Inc.")
+        on.settle()
+        assert names(on) == ["Northwind Robots, Inc."]
+        assert of_accounts(on) == [(ledger.MADE, "")]
+
+
+def test_a_prospect_is_ignored_with_a_reason_and_one_that_is_marked_reaches_the_erp() -> None:
+    with scene(customer=False) as on:
+        org = on.sandboxes.salesforce
+        prospect = org.add_account("Window Shopper LLC", "ap@shopper.example")["Id"]
+        org.change_account(prospect, Phone="+1 212 555 0199")
+        on.settle()
+        assert of_accounts(on) == [(ledger.IGNORED, "not_for_us")]
+        assert on.postings("customer") == []
+        org.change_account(prospect, Finance_Customer__c=True, Selling_Entity__c="US01")
+        on.settle()
+        assert names(on) == ["Window Shopper LLC"]
+
+
+def test_a_change_that_overtakes_the_onboarding_waits_for_it_and_is_not_lost() -> None:
+    with scene(customer=False) as on:
+        org = on.sandboxes.salesforce
+        deal = org.opportunities()[0]
+        org.close_won(deal["Id"])
+        org.change_account(deal["AccountId"], Name="Northwind Robots, Inc.")
+        on.settle()
+        hours(on, 1)
+        assert names(on) == ["Northwind Robots, Inc."]
+        assert [item["state"] for item in on.items("run")] == ["DONE"]
+
+
+def test_a_change_whose_callout_was_lost_comes_out_of_the_listing_and_a_prospect_s_does_not() -> None:
+    with scene(customer=False) as on:
+        hours(on, 0.2)
+        account = onboarded(on)
+        org = on.sandboxes.salesforce
+        prospect = org.add_account("Window Shopper LLC", "ap@shopper.example")["Id"]
+        for one in (account, prospect):
+            org.change_account(one, When(hold=True), Phone="+1 212 555 0199")
+        hours(on, 1)
+        told = [(item["find"], item["state"], item["via"]) for item in on.events() if item["type"] == "account.changed"]
+        assert told == [(account, ledger.MADE, "poll")]
+
+
+@pytest.mark.parametrize("kind", ["UPDATE", "GAP_UPDATE"])
+def test_a_change_event_over_the_partner_bus_and_the_callout_of_the_same_change_are_one(kind: str) -> None:
+    with wired() as on:
+        account = onboarded(on)
+        org = on.sandboxes.salesforce
+        org.change_account(account, Name="Northwind Robots, Inc.")
+        relay(on, "relay", "aws.partner/salesforce.com/00D/0YL", "AccountChangeEvent",
+              org.change_event(account, kind=kind, fields=("Name",), entity="Account"))  # fmt: skip
+        on.settle()
+        assert of_accounts(on) == [(ledger.DUPLICATE, ""), (ledger.MADE, "")]
+        assert "Northwind Robots, Inc." in names(on)
+
+
+def test_a_customer_that_the_erp_had_before_us_is_not_made_twice_by_a_change() -> None:
+    with scene(customer=False) as on:
+        on.sandboxes.netsuite.add_customer("OLD-1", "Northwind Robotics, Inc.", "US01")
+        account = onboarded(on)
+        on.sandboxes.salesforce.change_account(account, Name="Northwind Robots, Inc.")
+        on.settle()
+        (posting,) = [item for item in on.postings("customer") if item["flow"] == "salesforce-account"]
+        assert (posting["state"], posting["code"]) == (ledger.REFUSED, "customer_not_ours")
+        assert names(on) == ["Northwind Robotics, Inc."]
+
+
+def test_a_second_deal_that_finds_our_own_record_does_not_call_it_somebody_else_s() -> None:
+    with scene(customer=False) as on:
+        account = onboarded(on)
+        org = on.sandboxes.salesforce
+        org.close_won(org.add_opportunity(account, "More seats", "US01", "USD", [Product("SEAT", 5, "25.00")])["Id"])
+        on.settle()
+        org.change_account(account, Name="Northwind Robots, Inc.")
+        on.settle()
+        assert of_accounts(on) == [(ledger.MADE, "")]
+        assert names(on) == ["Northwind Robots, Inc."]
