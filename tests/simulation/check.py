@@ -53,7 +53,8 @@ def unrest(world: World) -> str:
     owed = [item["key"] for item in world.postings() if item["state"] in FINAL and "task_token" in item]
     queues = [queue.name for queue in world.queues if not queue.quiet]
     runs = [f"{item['pk']}={item['state']}" for item in world.runs()]
-    return f"open {open_[:4]} owed {owed} queues {queues} runs {runs} live {world.hub.live}"
+    events = world.waiting_events()
+    return f"open {open_[:4]} owed {owed} queues {queues} runs {runs} live {world.hub.live} events {events}"
 
 
 def state(world: World) -> dict[str, str]:

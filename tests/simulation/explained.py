@@ -40,6 +40,8 @@ TELLS: Final[Mapping[str, frozenset[str]]] = {
 }
 #: What a line may say of a call that went well: the look at what it had made failed, or showed an older mistake.
 WELL: Final = frozenset({"target_unclear", "target_echo_differs"})
+#: And what it says where a newer release had joined its lane meanwhile, in a history that has one.
+JOINED: Final = "newer_release"
 #: Kinds whose target has to echo an amount.
 MONEY: Final = frozenset({"invoice", "payment", "credit_note"})
 
@@ -89,7 +91,8 @@ def _told(
         good = after["to"] == "REFUSED"
     elif fate in CLEAN or (fate in ("lies", "garbled") and not code):
         harmless = fate != "lies" or item["kind"] not in MONEY
-        good = harmless and (code in WELL if code else after["to"] in ("POSTED", "DELIVERED"))
+        joined = code == JOINED and after["to"] == "IN_DOUBT" and world.deploys is not None
+        good = joined or (harmless and (code in WELL if code else after["to"] in ("POSTED", "DELIVERED")))
     else:
         good = code in TELLS[fate]
     return [] if good else [f"I9 {item['key']}: {claimer}'s call had the fate {fate}, and its line says {said}"]

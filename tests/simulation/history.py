@@ -158,14 +158,14 @@ def plan(
         concurrency=rng.choice((2, 3, 4)), batch=rng.choice((1, 3, 10)),
         most_receives=1 if dead or rng.random() < 0.03 else 5, skew=skew,
         index_lag=rng.choice((0.0, 0.0, 1.0, 30.0)), refuses=refuses, ack_delay=rng.choice((20.0, 120.0, 900.0)),
-        budget=rng.choice((1, 2, 5)), jitter=jitter.random, rates=_rates(random.Random(f"rates {seed}")),
+        budget=rng.choice((1, 2, 5)), jitter=jitter.random, rates=_rates(random.Random(f"rates {seed}"), focus),
     )  # fmt: skip
     slow = rng.choice((0.0, 0.5, 8.0))
     nth = 1 if hard or focus is None else rng.choice((1, 1, 2, 3))
     swarm = Swarm(
         random.Random(f"fates {seed}"), rate, excluded, until, slow=slow,
         pause=400.0 if hostile else 90.0, focus=(*focus, nth) if focus else None,
-        without=without, outages=outages, leads=leads, times=2 if hard else 1,
+        without=without, outages=outages, leads=leads, times=4 if hard else 1,
     )  # fmt: skip
     made = Plan(seed, hostile, setting, arrivals, swarm, replays=rng.random() < 0.25)
     return _more(made, focus, until)
@@ -191,9 +191,10 @@ def _more(made: Plan, focus: tuple[str, str] | None, until: float) -> Plan:
         scheme = "rotating" if label in tokens.BOUNDARIES or wanted < 0.5 else "fetched"
     # Where clocks are ten minutes off and processes sleep for as long, a rotating pair dies, and only a person helps.
     scheme = "fetched" if scheme and made.hostile else scheme
-    setting = replace(
-        made.setting, fenced=fenced, limit=limit, tokens=scheme, token_life=rng.choice((90.0, 400.0, 1800.0))
-    )
+    life = rng.choice((90.0, 400.0, 1800.0))
+    if label in tokens.BOUNDARIES:
+        life = 90.0  # renewed again and again, so that what is to be struck is met again and again
+    setting = replace(made.setting, fenced=fenced, limit=limit, tokens=scheme, token_life=life)
     attacks: list[tuple[float, Event, str]] | None = None
     if rng.random() < 0.25 or label.startswith("receive."):
         whom = [event for _, event in made.arrivals]
@@ -219,9 +220,9 @@ def _deploys(rng: random.Random, until: float) -> tuple[str, list[releases.Phase
     return release, [releases.Phase(at, share) for at, share in (old if release == "before" else new)]
 
 
-def _rates(rng: random.Random) -> tuple[Rate, ...]:
+def _rates(rng: random.Random, focus: tuple[str, str] | None) -> tuple[Rate, ...]:
     """None for half of the seeds; else windows that a handful of documents fills."""
-    if rng.random() < 0.5:
+    if rng.random() < 0.5 and not (focus and focus[0] == "post.ledger.waiting"):
         return ()
     windows = ((3, 30), (4, 60), (8, 120), (20, 600))
     return tuple(Rate(*one) for one in rng.sample(windows, rng.choice((1, 1, 2))))

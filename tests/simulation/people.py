@@ -42,6 +42,8 @@ class Asked:
     at: float
     ended: str = "unheard"
     said: str = ""
+    #: The package of the release whose desk it was.
+    desk: str = ""
 
 
 class People:
@@ -131,6 +133,7 @@ def named(item: Item) -> str:
 def act(world: World, worker: Worker, one: Asked) -> Item:
     """One call of the desk's API."""
     code = world.code(worker)
+    one.desk = code.package
     ports = world.ports(worker, code.package)
     books, now, token = ports.ledger, ports.now(), ports.token()
     match one.action:
@@ -143,6 +146,11 @@ def act(world: World, worker: Worker, one: Asked) -> Item:
         case name:
             wish = code.settle.Wish(one.what, name, WHY, one.seen)
             return dict(code.settle.settle(books, wish, one.by, now, token))
+
+
+def _known(one: Asked) -> bool:
+    """What seed 180 found and this release mended: the desk of the release before it does it still."""
+    return one.desk == "tieout_before" and one.action == "decline" and "SENDING -> SENDING" in one.said
 
 
 def mend(world: World, item: Item) -> None:
@@ -183,7 +191,7 @@ def broken(world: World) -> list[str]:
     found = [f"I10 {by} wrote on {what} and never asked" for by, what in lines if (by, what) not in known]
     for one in asked:
         mine = [line for line in lines.get((one.by, one.what), []) if _is(line, one)]
-        if one.ended.startswith("stumbled"):
+        if one.ended.startswith("stumbled") and not _known(one):
             found.append(f"I10 the desk stumbled over {one.action} of {one.what}: {one.ended} {one.said}")
         elif one.ended in REFUSALS and mine:
             found.append(f"I10 {one.by} was refused ({one.ended}) and {one.action} of {one.what} is booked")

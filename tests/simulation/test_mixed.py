@@ -143,10 +143,8 @@ def test_without_single_flight_a_refresh_token_is_used_twice_and_that_is_seen() 
     with patch("tieout.aws.tokens.SecretTokens.claim", lambda self: True):
         seen = []
         with cheap():
-            for seed in range(0, 400, 2):
-                plan = history.plan(seed, coverage.focus(seed))
-                if plan.setting.tokens == "rotating" and not plan.hostile:
-                    seen += [
-                        one for one in history.play(seed, coverage.focus(seed)).violations if one.startswith("D19")
-                    ]
-    assert seen
+            # Two of the seeds in which two workers want a new token at once, without a focus: which are played with
+            # which changes whenever a boundary is added.
+            for seed in (1704, 2572):
+                seen += [one for one in history.play(seed).violations if one.startswith("D19")]
+    assert len(seen) == 2

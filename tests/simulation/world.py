@@ -305,7 +305,13 @@ class World:
         if not self.machines.rests or any(run["state"] not in RESTING for run in self.runs()):
             return False
         self._awake = next((Key(one["pk"], one["sk"]) for one in self.postings() if not self._rests(one, set())), None)
-        return self._awake is None
+        return self._awake is None and not self.waiting_events()
+
+    def waiting_events(self) -> list[str]:
+        """Events that wait for a newer release; only where two releases run there is one to wait for."""
+        if self.deploys is None:
+            return []
+        return [key.pk for key, item in self.table.items.items() if key.pk.startswith("E#") and "waits" in item]
 
     def _rests(self, posting: Mapping[str, Any], seen: set[str]) -> bool:
         """Whether a posting is finished, is a person's, or waits behind one that is."""

@@ -387,6 +387,10 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         "Two releases run side by side, or one was rolled back.",
         "None while the newer release runs; after a rollback, deploy it again.", case=False, recovers=True,
         severity="info"),
+    "release_late": Problem(
+        "What this event would join was written by a newer release of Tieout, which has not run since {since}.",
+        "That release was rolled back.", "Deploy it again; this goes on by itself then.", ENGINEER, recovers=True,
+        severity="warning"),
     "deadline_near": Problem(
         "There was not enough time left to start the call.", "A slow batch.", "None: it goes on by itself.",
         case=False, recovers=True, severity="info"),

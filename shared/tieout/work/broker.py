@@ -357,13 +357,9 @@ def let_go(ports: Ports, view: View, target: str) -> list[Send]:
     budget = view.get(key) or {}
     now = ports.now()
     room = min(capacity.room(budget, system.budget, system.quiet.clock_skew, now), LET_GO_MOST)
-    rows = ports.ledger.waiting(target, room + 1)
-    wanted = [Key(row["pk"], row["sk"]) for row in rows[:room]]
-    found = ports.ledger.read(wanted) if wanted else {}
-    # The index lags: only the item says whether it waits still.
-    items = [found[one] for one in wanted if one in found and found[one].get("due_shard") == ledger.wait_shard(target)]
-    following = rows[room]["due"] if len(rows) > room else ""
-    values: dict[str, Any] = {"waits": following, **capacity.let_out(budget, len(items), now)}
+    items, following, left = _first(ports, target, room)
+    values: dict[str, Any] = {"waits": min(filter(None, (following, left)), default="")}
+    values |= capacity.let_out(budget, len(items), now)
     look = now if following or items else now + IDLE_AGAIN
     paused = str(budget.get("paused_until", ""))
     values |= ledger.due(key.pk, max(look, ledger.instant(paused)) if paused > stamp(now) else look)
@@ -378,6 +374,27 @@ def let_go(ports: Ports, view: View, target: str) -> list[Send]:
     for start in range(0, len(items), TOGETHER):
         sends += _move_out(ports, items[start : start + TOGETHER], now)
     return sends
+
+
+def _first(ports: Ports, target: str, room: int) -> tuple[list[Item], str, str]:
+    """The first ``room`` postings that wait at ``target``, the rank of the next, and the first rank of what is left.
+
+    What a newer release wrote is left to it, and does not stand before what this one may let go.
+    """
+    shard, passed, left = ledger.wait_shard(target), 0, ""
+    while True:
+        rows = ports.ledger.waiting(target, room + passed + 1)
+        wanted = [Key(row["pk"], row["sk"]) for row in rows[: room + passed]]
+        found = ports.ledger.read(wanted) if wanted else {}
+        # The index lags: only the item says whether it waits still.
+        waiting = [found[one] for one in wanted if one in found and found[one].get("due_shard") == shard]
+        ours = [item for item in waiting if not ledger.newer(item)]
+        left = next((item["due"] for item in waiting if ledger.newer(item)), "")
+        following = rows[room + passed]["due"] if len(rows) > room + passed else ""
+        others = len(waiting) - len(ours)
+        if not following or others == passed or passed >= LET_GO_MOST:
+            return ours[:room], following, left
+        passed = others
 
 
 def _move_out(ports: Ports, items: Sequence[Item], now: datetime) -> list[Send]:

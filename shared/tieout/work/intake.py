@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -212,6 +212,8 @@ class Taken:
     #: Where what was read again is kept; and for an event that waits for its source, when to ask again.
     reread: str = ""
     again: datetime | None = None
+    #: What it waits for: its source, or the release whose lane it would join.
+    waits: str = "source"
 
 
 def understand(arrival: Arrival, read: Read, batch: Batch, looks: int = 0) -> Taken:
@@ -343,8 +345,8 @@ def new_run(flow: flows.Flow, doc: Document, origin: make.Origin, tell: str | No
 
 
 # --- the one transaction -----------------------------------------------------------------------------------------
-def record(arrival: Arrival, batch: Batch, taken: Taken, waiting: Item | None = None) -> None:
-    """Write event, postings and lane places in one transaction, or find out which duplicate this is.
+def record(arrival: Arrival, batch: Batch, taken: Taken, waiting: Item | None = None) -> Taken:
+    """Write event, postings and lane places in one transaction, or find out which duplicate this is; what it became.
 
     ``waiting`` is the event's item where it is there already and waits for its source: it is changed, as it was seen.
     """
@@ -357,20 +359,23 @@ def record(arrival: Arrival, batch: Batch, taken: Taken, waiting: Item | None = 
             ports.ledger.write(writes)
         except Refused as refusal:
             found = {write.key: seen for write, seen in zip(writes, refusal.seen, strict=True) if seen}
-            for seen in found.values():
-                ledger.ours(seen)
             event = found.get(key)
+            if event is not None:
+                ledger.ours(event)
             if event is not None and event.get("token") != token:
                 _again(arrival, taken, event, found, batch)
-                return
+                return taken
             if event is None:
-                _give_way(ports, taken, refusal, writes)
+                if any(ledger.newer(seen) for seen in found.values()):
+                    taken = _left(arrival, taken, ports.now(), waiting)
+                else:
+                    _give_way(ports, taken, refusal, writes)
                 continue
         batch.sends += [made.send for made in taken.made]
         batch.starts += [taken.run] if taken.run else []
         if waiting is None or "case" not in waiting:
             _tell_case(ports, key, taken)
-        return
+        return taken
     raise RuntimeError("the same event was refused six times")
 
 
@@ -393,6 +398,20 @@ def _writes(
     if taken.expects:
         writes.append(taken.expects)
     return writes
+
+
+def _left(arrival: Arrival, taken: Taken, now: datetime, waiting: Item | None) -> Taken:
+    """The event as one that waits: what it would join or make is a newer release's, which goes on with it.
+
+    After a rollback that release is away for as long as it takes: a person hears of it after an hour.
+    """
+    from tieout.work import reread
+
+    key = keys.event(arrival.source, arrival.account, taken.event_id)
+    outcome, verdict, again = reread.of_a_release(key, arrival.received, int((waiting or {}).get("looks", 0)), now)
+    return replace(
+        taken, outcome=outcome, verdict=verdict, again=again, made=(), run=None, guard=None, writes=(), waits="release"
+    )
 
 
 def _waited(event: Item, waiting: Item) -> Change:
@@ -438,7 +457,7 @@ def event_item(arrival: Arrival, taken: Taken, key: Key, ports: Ports, token: st
             item |= {"owner_team": entry.owner, "case": {"opened": stamp(now), "owner": entry.owner}}
             item |= ledger.due(key.pk, now + CASE_AGAIN)
     item |= {"reread": taken.reread} if taken.reread else {}
-    item |= {"waits": "source", **ledger.due(key.pk, taken.again)} if taken.again else {}
+    item |= {"waits": taken.waits, **ledger.due(key.pk, taken.again)} if taken.again else {}
     return item
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -413,11 +413,24 @@ def finish(batch: Batch, claimed: Sequence[Claimed], *, last: bool) -> None:
         try:
             if giving or (end and failure is not None):
                 outcome.extra = partial(slots.tell, verdict=failure, now=ports.now(), giving=giving)
-            batch.book(one.item, outcome)
+            _book(batch, one, outcome)
             if giving or (end and failure is not None):
                 slots.told(gave=giving)
         except Fenced as fenced:
             ports.log("fenced_after_call", posting=str(fenced), to=outcome.to)
+
+
+def _book(batch: Batch, one: Claimed, outcome: Outcome) -> None:
+    """Book what became of a call. Where a newer release has joined the lane meanwhile, it is left in doubt.
+
+    That release looks at the target, and takes the posting out of its lane.
+    """
+    try:
+        batch.book(one.item, outcome)
+    except TryAgain as verdict:
+        if verdict.code != "newer_release":
+            raise
+        batch.book(one.item, replace(failed(one, Uncertain(verdict.code), batch.ports.now()), extra=outcome.extra))
 
 
 def succeeded(one: Claimed, echo: Echo | None, now: datetime) -> Outcome:

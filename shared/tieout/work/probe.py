@@ -117,8 +117,8 @@ def _page(ports: Ports, rows: Sequence[Key], now: str, done: Counter[str]) -> se
 
 
 def _asks(item: Item) -> bool:
-    """Whether an item is an event that waits for its source, of a release that this one knows."""
-    return item.get("waits") == "source" and not ledger.newer(item)
+    """Whether an item is an event that waits, for its source or for a release, and that this release knows."""
+    return item.get("what") == "event" and "waits" in item and not ledger.newer(item)
 
 
 def _ask_sources(items: Sequence[Item], ports: Ports, done: Counter[str]) -> None:

@@ -182,3 +182,10 @@ def outcome(verdict: Verdict, event: Key, received: str, looks: int, now: dateti
     if after:
         return ledger.WAITING, verdict, now + timedelta(seconds=min(int(after), capacity.ASKED_MOST))
     return ledger.WAITING, verdict, now + ledger.backoff(looks, event.pk, least=10, most=600)
+
+
+def of_a_release(event: Key, received: str, looks: int, now: datetime) -> tuple[str, Verdict, datetime]:
+    """The same of an event whose lane (or what else it would touch) a newer release of Tieout has written."""
+    if now - ledger.instant(received) > LATE_AFTER:
+        return ledger.CASE, NeedsHuman("release_late", since=received), now + CASE_AGAIN
+    return ledger.WAITING, TryAgain("newer_release"), now + ledger.backoff(looks, event.pk, least=10, most=600)

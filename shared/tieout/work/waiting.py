@@ -1,4 +1,4 @@
-"""Events that wait for their source: what they only named is asked for again, and then they go on as if it had come.
+"""Events that wait: they go on as if they had come now, and what they only named is asked of their source again.
 
 Driven by probe. The bytes of the event come out of the vault, so nothing but the ledger has to remember it.
 """
@@ -27,18 +27,20 @@ def resume(items: Sequence[Item], ports: Ports) -> Counter[str]:
         except Exception as error:
             ports.log("resume_failed", event=item["pk"], error=type(error).__name__)
             done["failed"] += 1
-    wanted = [reread.Wanted(arrival.source, arrival.account, read) for _, arrival, read in opened]
-    batch.whole = reread.again(wanted, ports, waiting=True)
+    wanted = [reread.Wanted(arrival.source, arrival.account, read) for _, arrival, read in opened if read.thin]
+    batch.whole = reread.again(wanted, ports, waiting=True) if wanted else {}
     for item, arrival, read in opened:
         try:
             taken = intake.understand(arrival, read, batch, looks=int(item.get("looks", 0)))
-            intake.record(arrival, batch, taken, item)
+            taken = intake.record(arrival, batch, taken, item)
         except Exception as error:
             ports.log("resume_failed", event=item["pk"], error=type(error).__name__)
             done["failed"] += 1
             continue
-        waits = taken.again is not None
-        done["still waits for its source" if waits else "read again from its source"] += 1
+        if taken.again is None:
+            done["read again from its source" if read.thin else "joined after its wait"] += 1
+        else:
+            done[f"still waits for its {taken.waits}"] += 1
     intake.send_and_start(batch)
     return done
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
+from typing import Any
 
 import pytest
 
 from tests.toy import Stage, stage
-from tieout.core import lanes, ledger
+from tieout.core import keys, lanes, ledger
 from tieout.core.keys import Key
 from tieout.core.verdicts import TryAgain
 from tieout.core.writes import Item
-from tieout.work import probe, steps
+from tieout.work import broker, probe, steps
+from tieout.work.commit import View
 from tieout.work.ports import Message
 from tieout.work.settle import Moved, Wish, settle
 
@@ -39,6 +41,12 @@ def newer(on: Stage, what: str) -> Item:
     return item
 
 
+def arrived(on: Stage, type: str) -> Item:
+    """The only event of a type."""
+    (item,) = [one for one in on.world.ledger.items.values() if one.get("what") == "event" and one["type"] == type]
+    return item
+
+
 @pytest.mark.parametrize("what", ["posting", "lane"])
 def test_nothing_is_sent_from_a_posting_or_lane_of_a_newer_release(on: Stage, what: str) -> None:
     newer(on, what)
@@ -57,14 +65,74 @@ def test_probe_leaves_what_a_newer_release_wrote_due_and_goes_on_with_the_rest(o
     assert on.one("invoice") == before
 
 
-def test_an_event_does_not_join_a_lane_of_a_newer_release_but_comes_again(on: Stage) -> None:
+def test_an_event_does_not_join_a_lane_of_a_newer_release_but_waits_for_it(on: Stage) -> None:
     on.settle()
     lane = newer(on, "lane")
     before = dict(lane)
-    with pytest.raises(AssertionError):  # intake names the message as failed: it comes again
-        on.take(on.event("invoice.paid"))
+    on.take(on.event("invoice.paid"))
+    event = arrived(on, "invoice.paid")
+    assert (event["state"], event["code"], event["waits"]) == (ledger.WAITING, "newer_release", "release")
     assert on.world.ledger.items[Key(lane["pk"])] == before
     assert on.postings("payment") == []
+    assert on.probe(minutes=1)["still waits for its release"] == 1
+    assert on.postings("payment") == []
+    lane["v"] = ledger.SCHEMA  # as if this were the newer release
+    assert on.probe(minutes=11)["joined after its wait"] == 1
+    on.settle()
+    assert arrived(on, "invoice.paid")["state"] == ledger.MADE
+    assert [payment["state"] for payment in on.postings("payment")] == [ledger.POSTED]
+
+
+def test_an_event_that_waits_for_a_release_that_was_rolled_back_is_a_case_after_an_hour(on: Stage) -> None:
+    on.settle()
+    lane = newer(on, "lane")
+    on.take(on.event("invoice.paid"))
+    on.probe(minutes=61)
+    event = arrived(on, "invoice.paid")
+    assert (event["state"], event["code"], event["case"]["owner"]) == (ledger.CASE, "release_late", "integration")
+    lane["v"] = ledger.SCHEMA
+    on.probe(minutes=11)
+    event = arrived(on, "invoice.paid")
+    assert (event["state"], "case" in event, "waits" in event) == (ledger.MADE, False, False)
+
+
+def test_what_a_newer_release_wrote_waits_on_for_room_and_stands_before_nobody(on: Stage) -> None:
+    world, target = on.world, "netsuite:acme"
+    first = on.one("invoice")
+    first |= {"v": NEXT, "state": ledger.HELD, **ledger.waiting(first)}
+    on.take(on.event("invoice.finalized", id="in_two") | {"id": "evt_two"})
+    other = next(item for item in on.postings("invoice") if item["key"] != first["key"])
+    other |= {"state": ledger.HELD, **ledger.waiting(other)}
+    before = dict(first)
+    view: View = {}
+    sends = broker.let_go(world.ports(), view, target)
+    assert [send.posting for send in sends] == [other["key"]]
+    assert first == before
+    budget = view[keys.budget_item(target)] or {}
+    assert budget["waits"] == first["due"]
+
+
+def test_an_answer_is_left_in_doubt_where_a_newer_release_has_joined_the_lane_during_the_call(
+    on: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = on.targets["netsuite"]
+    send = target.send
+
+    def joined(wire: Any, work: Any) -> Any:
+        lane = on.lane(on.one("invoice"))
+        lane |= {"v": NEXT, "rev": lane["rev"] + 1}
+        return send(wire, work)
+
+    monkeypatch.setattr(target, "send", joined)
+    on.settle()
+    invoice = on.one("invoice")
+    assert (invoice["state"], invoice["code"]) == (ledger.IN_DOUBT, "newer_release")
+    monkeypatch.undo()
+    on.lane(invoice)["v"] = ledger.SCHEMA
+    on.probe(minutes=10)
+    on.settle()
+    assert on.one("invoice")["state"] == ledger.POSTED
+    assert target.order.count("invoice.create") == 1
 
 
 def test_a_known_event_of_a_newer_release_is_not_judged_by_this_one(on: Stage) -> None:
