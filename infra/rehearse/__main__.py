@@ -44,6 +44,8 @@ def close(stage: Stage) -> None:
     for entity in ENTITIES:
         books.compare(stage, entity)
     books.tie_out(stage)
+    for entity in ENTITIES:
+        books.compare_open(stage, entity)
 
 
 def play(folder: Path, uri: str, check: Checks) -> int:

@@ -37,6 +37,7 @@ def play(stage: Stage, entity: str) -> None:
     a_payment_before_its_invoice(stage, entity)
     a_date_before_the_last_number(stage, entity)
     tryton_is_killed(stage, entity)
+    tryton_is_killed_before_a_payment_pays(stage, entity)
     a_worker_of_ours_is_killed(stage, entity)
     if entity == "US01":
         a_tax_that_two_people_map(stage, entity)
@@ -210,6 +211,32 @@ def tryton_is_killed(stage: Stage, entity: str) -> None:
     item = stage.invoice(entity, name)
     stage.check("after its restart probe looks, and it ends as posted", item["state"], "POSTED")
     stage.check("and there is one, posted", stage.states(entity, item), ["posted"])
+
+
+def tryton_is_killed_before_a_payment_pays(stage: Stage, entity: str) -> None:
+    """SIGKILL, in one entity behind the posting of a payment, in the other behind the call that sets it against."""
+    billing, posted = stage.billing[entity], entity == "US01"
+    where, nth, scene = (("after post http.POST:erp", 2, "before it pays its invoice") if posted else
+                         ("after post http.PUT:erp", 1, "behind the call that does"))  # fmt: skip
+
+    def lost() -> None:
+        stage.server.kill()
+        raise httpx.ReadError("the server is gone, and its answer with it")
+
+    with stage.struck(where, nth, lost) as hit:
+        stage.send(entity, billing.paid("cut", BUYER, 3_333, 4, 1, (4, 2)))
+        stage.pump()
+    stage.check(f"Tryton is killed behind the posting of a payment, {scene}", len(hit), 1)
+    source_id = f"{billing.id('in', 'cut')}:paid"
+    stage.check("the payment is in doubt", stage.posting("payment", source_id)["state"], "IN_DOUBT")
+    stage.server.start()
+    stage.settle()
+    item = stage.posting("payment", source_id)
+    moves = stage.rows(entity, "account.move", [["description", "=", item["ref"]]], "lines.invoice_payment")
+    pays = [line["invoice_payment"] for move in moves for line in move["lines"] if line["invoice_payment"]]
+    shown = (item["state"], len(moves), pays)
+    stage.check("after its restart there is one, and it pays", shown,
+                ("POSTED", 1, [int(stage.invoice(entity, "cut")["remote"])]))  # fmt: skip
 
 
 def a_worker_of_ours_is_killed(stage: Stage, entity: str) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 BIN = Path(".venv-rehearse/bin")
 SQLITE = "sqlite://"
+#: The administrator of the database, who is its accountant too. It lives as long as the rehearsal does.
+USER, PASSWORD = "admin", "local-only-admin-1"
 SETTINGS = """[database]
 uri = {uri}
 path = {folder}
@@ -64,7 +66,7 @@ class Server:
             (self.folder / "erp.sqlite").touch()  # Tryton fills a file, it does not make one
         self.settings.write_text(SETTINGS.format(folder=self.folder, port=self.port, uri=self.uri), "utf-8")
         word = self.folder / "password"
-        word.write_text("local-only-admin-1\n", "utf-8")
+        word.write_text(f"{PASSWORD}\n", "utf-8")
         self._run(
             "trytond-admin", "-c", str(self.settings), "-d", "erp", "-u", "account_invoice",
             "--activate-dependencies", "--email", "admin@example.com",

@@ -5,10 +5,12 @@ On the wire it is Tryton: a bearer key, the company in ``X-Tryton-Context``, bas
 sentence and no code, pages of HTML for a wrong key (401), a method that is not there (403) or an unknown field (500).
 A party's code is unique and an invoice's reference is not; creating makes a draft, posting gives it a number; numbers
 follow dates; a closed period refuses the post, and a date in the future or a payment date in the past is asked about,
-which over REST is a refusal too. The sentences are those of the real server, which `make rehearse` runs.
+which over REST is a refusal too. A receivable line becomes a payment line of one invoice, never over its total, and
+what is to pay of that invoice is less by it; reconciling is not reachable over REST (:meth:`Tryton.reconcile` is a
+person who does it). The sentences are those of the real server, which `make rehearse` runs.
 
 Simplifications: one company and currency; no products, payment terms or computed taxes (a tax row is taken as it is
-sent, as the real server takes a manual one); domains are conjunctions; nothing is reconciled, cancelled or deleted.
+sent, as the real server takes a manual one); domains are conjunctions; nothing is cancelled or deleted.
 """
 
 from __future__ import annotations
@@ -37,11 +39,12 @@ REQUIRED = {
 OPTIONAL = {
     "party.party": {"name", "code", "addresses", "contact_mechanisms", "active"},
     "account.invoice": {"journal", "invoice_date", "payment_term_date", "reference", "description", "lines", "taxes"},
-    "account.move": {"description", "lines"},
+    "account.move": {"description", "lines", "origin"},
 }
 TITLES = {"party.party": "Party", "account.invoice": "Account Invoice", "account.move": "Account Move"}
 #: The field of a record that a list of ours belongs to, and the model of its rows.
-ROWS = {"addresses": "party.address", "contact_mechanisms": "party.contact_mechanism"}
+ROWS = {"addresses": "party.address", "contact_mechanisms": "party.contact_mechanism",
+        "lines_to_pay": "account.move.line", "payment_lines": "account.move.line"}  # fmt: skip
 YEARS = range(2024, 2029)
 
 
@@ -68,7 +71,8 @@ class Tryton(System):
         self.closed_until: date | None = None
         self.rows: dict[str, dict[int, Json]] = {
             "party.party": {}, "party.address": {}, "party.contact_mechanism": {}, "account.invoice": {},
-            "account.move": {}, "company.company": {1: COMPANY}, "currency.currency": {1: {"id": 1, "code": "USD"}},
+            "account.move": {}, "account.move.line": {}, "company.company": {1: COMPANY},
+            "currency.currency": {1: {"id": 1, "code": "USD"}},
             "country.country": {n: {"id": n, "code": code} for n, code in enumerate(("US", "GB", "DE"), start=1)},
             "account.period": dict(enumerate(_periods(), start=1)),
         }  # fmt: skip
@@ -173,7 +177,7 @@ class Tryton(System):
                 raise Broken(500, "Internal Server Error")
             value = row.get(name)
             if not rest:
-                shown[name] = _spelled(value)
+                shown[name] = [one["id"] for one in value] if isinstance(value, list) else _spelled(value)
             elif isinstance(value, list):
                 known = shown.setdefault(name, [{} for _ in value])
                 for one, part in zip(known, value, strict=True):
@@ -196,13 +200,19 @@ class Tryton(System):
                 raise Refused(f'A value is required for field "{label}" in record "[{title}]" of "{TITLES[model]}".')
         if model != "party.party":
             row |= {"state": "draft", "number": None}
+        if model == "account.move":
+            row["lines"] = [self._item(one) for one in row["lines"]]
         if model == "account.invoice":
+            row |= {"lines_to_pay": [], "payment_lines": [], "amount_to_pay": Decimal(0)}
             net = sum((rounded(line["quantity"] * line["unit_price"], "USD") for line in row["lines"]), Decimal(0))
             row["total_amount"] = net + sum((tax["amount"] for tax in row.get("taxes", [])), Decimal(0))
         self.rows[model][row["id"]] = row
         return row
 
     def _write(self, model: str, row: Json, sent: Json) -> None:
+        if model == "account.invoice" and sent.keys() == {"payment_lines"}:
+            self._pay(row, sent["payment_lines"])
+            return
         unknown = sent.keys() - OPTIONAL[model] - REQUIRED[model].keys()
         if unknown:
             raise Broken(500, "Internal Server Error")
@@ -236,11 +246,52 @@ class Tryton(System):
                           '"Invoice Line" exceeds the limit of "4".')  # fmt: skip
         empty: Json = {"addresses": {"street": "", "city": None, "postal_code": None, "country": None}}.get(name, {})
         if name not in ROWS:
-            return {**row, "id": 0, "debit": row.get("debit", Decimal(0)), "credit": row.get("credit", Decimal(0))}
+            return {**row, "id": 0}
         kept = self.rows[ROWS[name]]
         made = {**empty, **row, "id": len(kept) + 1, "party": len(self.rows["party.party"]) + 1}
         kept[made["id"]] = made
         return made
+
+    def _item(self, row: Json) -> Json:
+        """A line of a move, as it is kept."""
+        zero = Decimal(0)
+        empty = {"party": None, "debit": zero, "credit": zero, "reconciliation": None, "invoice_payment": None}
+        kept = self.rows["account.move.line"]
+        kept[len(kept) + 1] = made = {**empty, **row, "id": len(kept) + 1}
+        return made
+
+    def _pay(self, row: Json, orders: Sequence[Any]) -> None:
+        """Make lines payment lines of an invoice."""
+        [[order, idents]] = orders
+        if order != "add":
+            raise ValueError(order)
+        lines = {one["id"]: one for one in row["payment_lines"]}
+        for ident in idents:
+            line = self.rows["account.move.line"].get(ident)
+            if line is not None and line["invoice_payment"] not in (None, row["id"]):
+                raise Refused("A payment line can be linked to only one invoice.")
+            if line is None or (line["account"], line["party"]) != (row["account"], row["party"]):
+                raise Refused(f'The value "{ident}" for field "Payment Line" in record "(1)" of "Account Invoice - '
+                              'Account Move Line" is not valid according to its domain.')  # fmt: skip
+            lines[ident] = line
+        if sum(line["credit"] - line["debit"] for line in lines.values()) > row["total_amount"]:
+            raise Refused(f'Payment lines amount on invoice "{row["number"]} [{row["reference"]}]" can not be greater '
+                          'than the invoice amount.')  # fmt: skip
+        for line in lines.values():
+            line["invoice_payment"] = row["id"]
+        row["payment_lines"] = list(lines.values())
+        self._to_pay(row)
+
+    def _to_pay(self, row: Json) -> None:
+        lines = [one for one in row["lines_to_pay"] + row["payment_lines"] if not one["reconciliation"]]
+        row["amount_to_pay"] = sum((one["debit"] - one["credit"] for one in lines), Decimal(0))
+
+    def reconcile(self, invoice: Json) -> None:
+        """What a person does in Tryton's own client: reconcile an invoice that is paid, which then says so."""
+        for line in invoice["lines_to_pay"] + invoice["payment_lines"]:
+            line["reconciliation"] = invoice["id"]
+        self._to_pay(invoice)
+        invoice["state"] = "paid"
 
     def _post(self, model: str, row: Json) -> None:
         title = f"[{row['reference']}]" if model == "account.invoice" else str(row["id"])
@@ -268,7 +319,10 @@ class Tryton(System):
         self._open(day)
         text = f"US01-{day.year}-{number + 1:06}"
         self._numbers[day.year] = (number + 1, day, f"{text} {title}")
-        row |= {"state": "posted", "number": text}
+        side, total = ("debit" if row["total_amount"] >= 0 else "credit"), row["total_amount"]
+        owed = self._item({"account": row["account"], "party": row["party"], side: abs(total)})
+        row |= {"state": "posted", "number": text, "lines_to_pay": [owed]}
+        self._to_pay(row)
 
     def _open(self, day: date) -> None:
         found = [one for one in self.rows["account.period"].values() if one["start_date"] <= day <= one["end_date"]]
@@ -284,7 +338,7 @@ class Tryton(System):
     def book(self) -> list[Entry]:
         """What it holds, exactly; a draft is in no book."""
         return [self._entry(model, row) for model in TITLES for row in self.rows[model].values()
-                if row.get("state", "posted") == "posted"]  # fmt: skip
+                if row.get("state", "posted") != "draft"]  # fmt: skip
 
     def _entry(self, model: str, row: Json) -> Entry:
         ref, kind, total = row.get("code"), "customer", Decimal(0)

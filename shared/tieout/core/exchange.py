@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
@@ -15,7 +16,7 @@ from urllib.parse import urlencode
 
 from tieout.core.classify import Answer, Row, classify
 from tieout.core.money import Money
-from tieout.core.verdicts import NeedsHuman, Uncertain
+from tieout.core.verdicts import NeedsHuman, Uncertain, Verdict
 
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
@@ -90,6 +91,20 @@ def judge(rows: Sequence[Row], answer: Answer, text: str) -> Answer:
     if verdict is not None:
         raise verdict
     return answer
+
+
+@contextmanager
+def behind(what: str, *, written: bool = True) -> Iterator[None]:
+    """A step behind a write that was taken: what goes wrong in it is doubt, and never a licence to write again.
+
+    ``written`` is false where this very send wrote nothing before it: a verdict then stands as it is.
+    """
+    try:
+        yield
+    except Verdict as lost:
+        if not written or isinstance(lost, Uncertain):
+            raise
+        raise Uncertain("target_unclear", f"{what}: {lost}") from lost
 
 
 def member(value: Any, *names: str) -> Any:

@@ -18,6 +18,7 @@ from tieout import systems
 from tieout.aws.http import HttpWire
 from tieout.contract import Work
 from tieout.core.exchange import Request
+from tieout.core.money import Currency, Money
 from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain
 
 TRYTON = systems.target("tryton")
@@ -52,9 +53,27 @@ class Desk:
     def document(self, kind: str, action: str = "create", ref: str = "", **change: Any) -> Work:
         """A document of a party that is there."""
         party = self.party()
+        if (kind, action) != ("invoice", "create"):
+            change["settles"] = self.post(self.document("invoice"))
         if kind == "payment":
             return self.work(kind, action, ref, credit={**MADE["payment"]["credit"], "party": party}, **change)
         return self.work(kind, action, ref, party=party, **change)
+
+    def amount(self, kind: str, minor: int, ref: str = "") -> Work:
+        """A payment, or a credit note of one line without tax, over minor units, against the one invoice."""
+        value = Money(minor, Currency.of("USD")).decimal
+        if kind == "payment":
+            debit = {**MADE[kind]["debit"], "debit": value}
+            credit = {**MADE[kind]["credit"], "credit": value, "party": self.party()}
+            settles = self.post(self.document("invoice"))
+            return self.work(kind, "create", ref, minor, debit=debit, credit=credit, settles=settles)
+        line = {**MADE[kind]["lines"][0], "unit_price": value}
+        return dataclasses.replace(self.document(kind, "create", ref, lines=[line], taxes=[]), total=minor)
+
+    def invoice(self) -> dict[str, Any]:
+        """The one invoice as Tryton holds it."""
+        row: dict[str, Any] = next(x for x in self.there.rows["account.invoice"].values() if x["total_amount"] > 0)
+        return row
 
     def entries(self, kind: str) -> list[tuple[int, str, str]]:
         book = self.bench.sandboxes.book("tryton", "acme")
@@ -226,3 +245,73 @@ def test_an_unknown_field_is_a_mistake_of_ours_and_in_doubt_as_the_real_server_a
     wrong = Request(request.method, request.path, b'{"stripe_id":"cus_1","code":"x"}', request.headers).dump()
     with pytest.raises(Uncertain, match="target_unclear"):
         TRYTON.send(desk.wire, [dataclasses.replace(desk.work("customer"), payload=wrong)])
+
+
+@pytest.mark.parametrize("kind", ["payment", "credit_note"])
+def test_what_is_set_against_an_invoice_is_less_to_pay_of_it_and_is_not_done_twice(desk: Desk, kind: str) -> None:
+    work = desk.amount(kind, 50_000)
+    for _ in range(2):
+        desk.post(work)
+        assert desk.invoice()["amount_to_pay"] == Decimal("44.38")
+        assert len(desk.invoice()["payment_lines"]) == 1
+    rest = desk.amount("payment", 4_438, "rest")
+    desk.post(rest)
+    assert desk.invoice()["amount_to_pay"] == 0
+    assert [desk.bench.find(desk.wire, TRYTON, one).state for one in (work, rest)] == ["complete", "complete"]
+
+
+def test_a_move_names_its_invoice_as_trytons_own_payment_does(desk: Desk) -> None:
+    desk.post(desk.document("payment"))
+    [move] = desk.there.rows["account.move"].values()
+    assert move["origin"] == f"account.invoice,{desk.invoice()['id']}"
+
+
+def test_more_than_is_open_stands_on_account_because_tryton_does_not_split_a_line(desk: Desk) -> None:
+    desk.post(desk.amount("credit_note", 50_000))
+    work = desk.amount("payment", 4_439)
+    desk.post(work)
+    assert desk.invoice()["amount_to_pay"] == Decimal("44.38")
+    assert desk.bench.find(desk.wire, TRYTON, work).state == "complete"
+
+
+def test_what_a_person_has_reconciled_or_set_against_another_invoice_is_left_alone(desk: Desk) -> None:
+    paid = desk.document("payment")
+    desk.post(paid)
+    desk.there.reconcile(desk.invoice())
+    late = desk.document("credit_note")
+    moved = desk.there.rows["account.invoice"][int(desk.post(late))]
+    moved["lines_to_pay"][0]["invoice_payment"] = 4711
+    desk.invoice()["state"], desk.invoice()["amount_to_pay"] = "posted", Decimal(600)
+    for work in (paid, late):
+        desk.post(work)
+        assert desk.bench.find(desk.wire, TRYTON, work).state == "complete"
+    assert len(desk.invoice()["payment_lines"]) == 1
+
+
+def test_a_refusal_to_set_it_against_its_invoice_is_doubt_and_then_a_persons(desk: Desk) -> None:
+    work = desk.document("payment")
+    for verdict, said in ((Uncertain, "target_unclear"), (NeedsHuman, "period_closed")):
+        desk.bench.sandboxes.faults.add(Fault("closed_period", r"PUT .*/account\.invoice/\d+$"))
+        with pytest.raises(verdict, match=said):
+            TRYTON.send(desk.wire, [work])
+        assert desk.bench.find(desk.wire, TRYTON, work).state == "partial"
+    desk.post(work)
+    assert desk.invoice()["amount_to_pay"] == 0
+
+
+def test_an_invoice_that_is_not_there_stops_its_payment_before_anything_is_written(desk: Desk) -> None:
+    work = desk.work("payment", settles="4711", credit={**MADE["payment"]["credit"], "party": desk.party()})
+    with pytest.raises(NeedsHuman, match="target_reference_missing"):
+        TRYTON.send(desk.wire, [work])
+    assert desk.there.rows["account.move"] == {}
+
+
+def test_a_void_of_an_invoice_that_is_paid_stays_on_account(desk: Desk) -> None:
+    desk.post(desk.document("payment"))
+    party = desk.party()
+    sent = {name: value for name, value in MADE["invoice_void"].items() if name != "settles"}
+    body = TRYTON.build("invoice", "void", ref := TRYTON.reference.of("paid"), {**sent, "party": party})
+    work = dataclasses.replace(desk.work("invoice", "void"), ref=ref, payload=body)
+    desk.post(work)
+    assert len(desk.invoice()["payment_lines"]) == 1
+    assert desk.bench.find(desk.wire, TRYTON, work).state == "complete"

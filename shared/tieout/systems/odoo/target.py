@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from tieout.contract import Action, Budget, Echo, Finds, Found, Quiet, Reference, Wire, Work
 from tieout.core.classify import Answer, Row
-from tieout.core.exchange import JSON, Request, difference, judge, member, minor, read_answer
+from tieout.core.exchange import JSON, Request, behind, difference, judge, member, minor, read_answer
 from tieout.core.parse import write_json
 from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain, Verdict
 
@@ -111,25 +111,17 @@ class Odoo:
         if moved := _moved(row, work):
             raise Uncertain("target_echo_differs", moved, difference=moved)
         if row.get("state") == "posted":
-            self._settle(wire, work, row, known=posted)
+            with behind("setting against its invoice", written=not posted):
+                self._settle(wire, work, row)
         return _echo(row, work)
 
-    def _settle(self, wire: Wire, work: Work, row: Mapping[str, Any], *, known: bool) -> None:
-        """Set a posted refund against its invoice, where something is left of both: never more than is open.
-
-        What fails behind a posting of this very send leaves the refund in doubt: it is in the books. Of one that was
-        ``known`` to be there, a refusal is a person's.
-        """
-        try:
-            if (invoice := self._unsettled(wire, work, row)) is not None:
-                self._assign(wire, invoice, row)
-                left = self._unsettled(wire, work, self._again(wire, work)[0])
-                if left is not None:
-                    raise Uncertain("target_unclear", f"still open beside invoice {left}")
-        except Verdict as lost:
-            if known or isinstance(lost, Uncertain):
-                raise
-            raise Uncertain("target_unclear", f"setting against its invoice: {lost}") from lost
+    def _settle(self, wire: Wire, work: Work, row: Mapping[str, Any]) -> None:
+        """Set a posted refund against its invoice, where something is left of both: never more than is open."""
+        if (invoice := self._unsettled(wire, work, row)) is not None:
+            self._assign(wire, invoice, row)
+            left = self._unsettled(wire, work, self._again(wire, work)[0])
+            if left is not None:
+                raise Uncertain("target_unclear", f"still open beside invoice {left}")
 
     def _unsettled(self, wire: Wire, work: Work, row: Mapping[str, Any]) -> int | None:
         """The id of the invoice that a posted refund is not set against although both are open; ``None`` where none."""

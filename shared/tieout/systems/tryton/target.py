@@ -5,6 +5,9 @@ time keeps two creates of one invoice apart. A party's `code` is unique, and hol
 two calls: a draft found with our reference is posted, never made again. Tryton answers 400 with a translated sentence
 and no error code (our user speaks English), so the verdicts go by text.
 
+What is posted against an invoice becomes one of its payment lines by a third call, so that Tryton takes it off what is
+to pay. What is posted and open beside an open invoice is half of what was asked for, and the next send goes on with it.
+
 A recorded request is complete but for ids that Tryton itself derives from it, as its own client does while a person
 types: the party's invoice address, the period of a date, the country of a code. They are looked up when it is sent.
 """
@@ -20,7 +23,7 @@ from typing import Any, Final
 
 from tieout.contract import Action, Budget, Echo, Finds, Found, Quiet, Reference, Wire, Work
 from tieout.core.classify import Answer, Row
-from tieout.core.exchange import JSON, Request, difference, judge, member, read_answer
+from tieout.core.exchange import JSON, Request, behind, difference, judge, member, read_answer
 from tieout.core.money import Money
 from tieout.core.parse import write_json
 from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain, Verdict
@@ -37,6 +40,8 @@ class Shape:
     fields: tuple[str, ...]
     sign: int = 1
     posts: bool = True
+    #: Its field of move lines, where it can be set against an invoice.
+    lines: str = ""
 
 
 _PARTY: Final = Shape(
@@ -50,19 +55,25 @@ _INVOICE: Final = Shape(
     "account.invoice", "reference", ("number", "state", "reference", "total_amount", "currency.code")
 )
 # A credit note is an invoice of a negative total: Tryton knows the two apart by nothing else.
-_CREDIT: Final = replace(_INVOICE, sign=-1)
+_CREDIT: Final = replace(_INVOICE, sign=-1, lines="lines_to_pay")
 SHAPES: Final[Mapping[tuple[str, str], Shape]] = {
     ("customer", "upsert"): _PARTY,
     ("invoice", "create"): _INVOICE,
     ("invoice", "void"): _CREDIT,
     ("credit_note", "create"): _CREDIT,
     ("payment", "create"): Shape(
-        "account.move", "description", ("number", "state", "description", "lines.debit", "company.currency.code")
+        "account.move",
+        "description",
+        ("number", "state", "description", "lines.debit", "company.currency.code"),
+        lines="lines",
     ),
 }
 #: Fields that hold one of Tryton's own ids, which are whole numbers.
-IDS: Final = frozenset({"company", "party", "currency", "account", "journal", "tax"})
+IDS: Final = frozenset({"company", "party", "currency", "account", "journal", "tax", "settles"})
 DATES: Final = frozenset({"invoice_date", "payment_term_date", "date"})
+#: What is read of an invoice before something is set against it, and of the lines that would be.
+PAYABLE: Final = ("state", "account", "amount_to_pay", "currency.code", "company.currency.code")
+PAYING: Final = ("account", "credit", "reconciliation", "invoice_payment")
 #: States of a document that was taken into the books.
 POSTED: Final = frozenset({"posted", "paid"})
 
@@ -109,6 +120,16 @@ class Tryton:
         return [self._send(wire, one) for one in work]
 
     def _send(self, wire: Wire, work: Work) -> Echo:
+        shown, fresh = self._booked(wire, work)
+        echo = _echo(shown, work)
+        if member(shown, "state") in POSTED and not difference(_echoed(work), work, echo):
+            with behind("setting against its invoice", written=fresh):
+                if (pays := self._unsettled(wire, work, echo.remote)) is not None:
+                    self._settle(wire, pays)
+        return echo
+
+    def _booked(self, wire: Wire, work: Work) -> tuple[Any, bool]:
+        """The record as far as it got, and whether this call wrote anything of it."""
         shape, request = _shape(work), Request.load(work.payload)
         there = self._query(wire, work)
         if len(there) > 1:
@@ -117,7 +138,7 @@ class Tryton:
         if there and shape.posts:
             shown: Any = there[0]
         else:
-            body = self._completed(wire, read_answer(Answer(0, body=request.body)))
+            body = self._completed(wire, _sent(work))
             method, path = "POST", request.path
             if there:
                 method, path, body = "PUT", _at(shape, there[0]), _in_place(body, shape, there[0])
@@ -125,24 +146,58 @@ class Tryton:
             shown, written = self._taken(wire.call(method, path, headers=headers, body=write_json(body))), True
         echo = _echo(shown, work)
         if not shape.posts or member(shown, "state") != "draft" or difference(_echoed(work), work, echo):
-            return echo
+            return shown, written
         if written and len(self._again(wire, work)) > 1:
             # Somebody made one in the same moment. Who comes second sees both: never two in a book.
             raise Uncertain("target_duplicate", f"several with {work.ref}")
         path = f"{REST}/{shape.model}/{member(shown, 'id')}/post?{_fields(shape)}"
         try:
             answer = wire.call("POST", path, headers={"Content-Type": JSON, **_company(wire)}, body=b"{}")
-            return _echo(self._taken(answer), work)
+            return self._taken(answer), True
         except NeedsHuman:
             # A refused post leaves a draft, which is in no book; unless it was refused because it is posted already.
             rows = self._again(wire, work)
             if len(rows) != 1 or rows[0].get("state") not in POSTED:
                 raise
-            return _echo(rows[0], work)
+            return rows[0], written
         except Verdict as lost:
             if not written:
                 raise
             raise Uncertain("target_unclear", f"post: {lost}") from lost
+
+    def _unsettled(self, wire: Wire, work: Work, ident: str) -> tuple[int, list[int]] | None:
+        """The invoice that a posted document is to be set against and its lines; ``None`` where there is nothing to do.
+
+        That is so where somebody has set it against anything, where nothing is open of the invoice, or less than a line
+        of the document: Tryton does not split a line. It then stands on account. So does one in a foreign currency.
+        """
+        invoice, shape = _sent(work).get("settles"), _shape(work)
+        if not isinstance(invoice, int):
+            return None
+        rows = self._search(wire, _INVOICE.model, [["id", "=", invoice]], _asked(PAYABLE))
+        if not rows or rows[0].get("state") != "posted":
+            return None
+        open_, company = _decimal(rows[0].get("amount_to_pay")), member(rows[0], "company", "currency", "code")
+        ours = self._search(wire, shape.model, [["id", "=", int(ident)]], _asked(PAYING, f"{shape.lines}."))
+        lines = {
+            line["id"]: line for one in ours for line in one.get(shape.lines) or ()
+            if isinstance(member(line, "id"), int) and line.get("account") == rows[0].get("account")
+        }  # fmt: skip
+        if any(line.get("reconciliation") or line.get("invoice_payment") for line in lines.values()):
+            return None
+        paid = sum((_decimal(line.get("credit")) or Decimal(0) for line in lines.values()), Decimal(0))
+        if not paid or open_ is None or paid > open_ or member(rows[0], "currency", "code") != company:
+            return None
+        return invoice, list(lines)
+
+    def _settle(self, wire: Wire, pays: tuple[int, list[int]]) -> None:
+        """Make lines payment lines of an invoice; Tryton itself refuses more than is open, and a line of another's."""
+        invoice, lines = pays
+        headers, body = {"Content-Type": JSON, **_company(wire)}, write_json({"payment_lines": [["add", lines]]})
+        answer = wire.call("PUT", f"{REST}/{_INVOICE.model}/{invoice}?f=payment_lines", headers=headers, body=body)
+        shown = member(self._taken(answer), "payment_lines")
+        if not isinstance(shown, list) or not set(lines) <= {one for one in shown if isinstance(one, int)}:
+            raise Uncertain("target_unclear", f"invoice {invoice} does not show its payment lines")
 
     def _again(self, wire: Wire, work: Work) -> list[Mapping[str, Any]]:
         """What is there behind a write; a look that fails leaves it in doubt."""
@@ -153,6 +208,11 @@ class Tryton:
 
     def _completed(self, wire: Wire, body: dict[str, Any]) -> dict[str, Any]:
         """The body with the ids that Tryton derives; nothing was written yet where one is missing."""
+        if (settles := body.pop("settles", None)) is not None:
+            there = [["id", "=", settles], ["company", "=", body["company"]]]
+            invoice = self._one(wire, _INVOICE.model, there, f"invoice {settles}")
+            if "date" in body:
+                body["origin"] = f"{_INVOICE.model},{invoice}"  # as Tryton's own payment of an invoice says of its move
         if "party" in body and "invoice_date" in body:
             mine = [["party", "=", body["party"]]]
             body["invoice_address"] = self._one(wire, "party.address", mine, f"an address of party {body['party']}")
@@ -192,8 +252,9 @@ class Tryton:
         if differs:
             return Found("ambiguous", echo, "target_echo_differs", differs)
         if _shape(work).posts:
-            return Found("complete" if there[0].get("state") in POSTED else "partial", echo)
-        if not _shows(there[0], read_answer(Answer(0, body=Request.load(work.payload).body))):
+            half = there[0].get("state") not in POSTED or self._unsettled(wire, work, echo.remote) is not None
+            return Found("partial" if half else "complete", echo)
+        if not _shows(there[0], _sent(work)):
             return Found("absent", echo, said="the party is there and does not show this version")
         return Found("complete", echo)
 
@@ -308,7 +369,17 @@ def _company(wire: Wire) -> Mapping[str, str]:
 
 
 def _fields(shape: Shape) -> str:
-    return "&".join(f"f={name}" for name in shape.fields)
+    return _asked(shape.fields)
+
+
+def _asked(fields: Sequence[str], below: str = "") -> str:
+    return "&".join(f"f={below}{name}" for name in fields)
+
+
+def _sent(work: Work) -> dict[str, Any]:
+    """The recorded body."""
+    body: dict[str, Any] = read_answer(Answer(0, body=Request.load(work.payload).body))
+    return body
 
 
 def _at(shape: Shape, row: Mapping[str, Any]) -> str:
