@@ -132,6 +132,11 @@ SCHEMAS: Mapping[str, tuple[str, str, str]] = {
     "stripe.refund": ("stripe/resources.schema.json", "$defs", "Refund"),
     "stripe.payout": ("stripe/resources.schema.json", "$defs", "Payout"),
     "stripe.payout_failed": ("stripe/resources.schema.json", "$defs", "Payout"),
+    "stripe.dispute": ("stripe/resources.schema.json", "$defs", "Dispute"),
+    "stripe.dispute_reinstated": ("stripe/resources.schema.json", "$defs", "Dispute"),
+    "stripe.dispute_lost": ("stripe/resources.schema.json", "$defs", "Dispute"),
+    "stripe.refund_entry": ("stripe/resources.schema.json", "$defs", "Refund"),
+    "stripe.refund_failed": ("stripe/resources.schema.json", "$defs", "Refund"),
     "chargebee.invoice": ("chargebee/resources.schema.json", "$defs", "Invoice"),
     "chargebee.credit_note": ("chargebee/resources.schema.json", "$defs", "CreditNote"),
     "chargebee.payment": ("chargebee/resources.schema.json", "$defs", "Transaction"),
@@ -242,6 +247,14 @@ COMMON = {"customer_id": "c_1", "date": SECOND, "currency_code": "EUR", "id": "d
           "price_type": "tax_exclusive", "round_off_amount": 0, "line_items_next_offset": ""}  # fmt: skip
 TAXED = {"line_items": [MONEY_LINE], "line_item_taxes": [], "taxes": [{"name": "VAT", "amount": 190}], "total": 1190}
 ITEM = {"id": "i_1", "chargeName": "Plan", "quantity": 2, "taxAmount": 1.9, "unitPrice": 5}
+STEPS = [
+    {"id": f"txn_{number}", "object": "balance_transaction", "amount": amount, "fee": fee, "net": amount - fee,
+     "currency": "usd", "created": SECOND + number, "available_on": SECOND, "balance_type": "payments",
+     "description": None, "exchange_rate": None, "fee_details": [], "reporting_category": "dispute", "source": "du_1",
+     "status": "available", "type": "adjustment"}
+    for number, amount, fee in ((1, -500, 1500), (2, 500, 0))
+]  # fmt: skip
+PAID = [{"invoice": "in_1", "status": "paid"}]
 #: The facts that must agree with each other in life, laid over an object that is whole by its schema.
 AGREED: Mapping[str, Mapping[str, Any]] = {
     "chargebee.invoice": {**COMMON, **TAXED, "status": "paid", "tax": 190, "due_date": SECOND},
@@ -267,6 +280,12 @@ AGREED: Mapping[str, Mapping[str, Any]] = {
                           {"id": "txn_1", "amount": 500, "fee": 30, "net": 470, "currency": "usd",
                            "reporting_category": "charge", "source": "ch_1"}]},
     "stripe.payout_failed": {"id": "po_1", "currency": "usd", "amount": 470, "failure_code": "account_closed"},
+    "stripe.dispute": {"id": "du_1", "balance_transactions": STEPS[:1], "invoice_payments": PAID},
+    "stripe.dispute_reinstated": {"id": "du_1", "balance_transactions": STEPS},
+    "stripe.dispute_lost": {"id": "du_1", "status": "lost", "balance_transactions": STEPS[:1]},
+    "stripe.refund_entry": {"id": "re_1", "currency": "usd", "amount": 500, "created": SECOND,
+                            "balance_transaction": "txn_1", "invoice_payments": PAID},
+    "stripe.refund_failed": {"id": "re_1", "currency": "usd", "amount": 500, "failure_balance_transaction": "txn_2"},
 }  # fmt: skip
 
 

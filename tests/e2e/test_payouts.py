@@ -1,10 +1,10 @@
-"""Payouts of Stripe through the deployed regime: what the bank shows is in the ERP to the cent, and once."""
+"""Payouts, disputes and refunds of Stripe through the deployed regime: to the cent, once, and clearing ends at nil."""
 
 from __future__ import annotations
 
 import pytest
 
-from infra.local.sandbox import Fault
+from infra.local.sandbox import Fault, When
 from tests.e2e.scene import Scene, scene
 from tieout.core import ledger
 
@@ -116,4 +116,102 @@ def test_a_manual_payout_is_a_case_that_says_why() -> None:
         [case] = [item for item in on.events() if item["state"] == ledger.CASE]
         assert (case["code"], case["facts"]["payout"]) == ("payout_not_itemised", manual["id"])
         assert case["case"]["owner"] == "finance-ops"
+        assert entries(on) == []
+
+
+def clearing(on: Scene) -> int:
+    """What the clearing account keeps: the payments that were booked on it, less what the entries took off."""
+    booked = sum(entry.total_minor for entry in on.in_netsuite("payment"))
+    return booked + sum(entry.get("111", 0) for entry in entries(on))
+
+
+def told(on: Scene) -> dict[str, list[str]]:
+    """What became of each event about money, by its type."""
+    found: dict[str, list[str]] = {}
+    for item in on.events():
+        if not item["type"].startswith(("invoice.", "customer.")):
+            found.setdefault(item["type"], []).append(item["state"])
+    return found
+
+
+@pytest.mark.parametrize("won", [True, False])
+def test_a_dispute_is_out_of_clearing_with_its_fee_and_in_the_end_back_or_a_loss(won: bool) -> None:
+    with scene() as on:
+        paid(on, 10_000)
+        [invoice] = on.stripe.tables["invoices"]
+        disputed = on.stripe.balance.dispute(invoice)
+        on.settle()
+        assert entries(on) == [{"125": 10_000, "631": 1_500, "111": -11_500}]
+        on.stripe.balance.close(disputed["id"], won=won)
+        on.settle()
+        end = {"111": 10_000, "125": -10_000} if won else {"640": 10_000, "125": -10_000}
+        assert entries(on)[1:] == [end]
+        closed = ledger.IGNORED if won else ledger.MADE
+        assert told(on)["charge.dispute.closed"] == [closed]
+        assert told(on)["charge.dispute.created"] == [ledger.IGNORED]
+        assert on.differences() == []
+
+
+def test_a_payment_with_a_refund_and_a_dispute_that_is_paid_out_leaves_nothing_on_clearing() -> None:
+    with scene() as on:
+        paid(on, 10_000, 20_000)
+        first, second = on.stripe.tables["invoices"]
+        on.stripe.balance.refund(first, 2_500)
+        on.stripe.balance.dispute(second)
+        late = on.stripe.balance.refund(first, 1_000, pending=True)
+        on.settle()
+        assert clearing(on) == 30_000 - 2_500 - 21_500
+        on.stripe.balance.complete(late["id"])
+        on.settle()
+        on.stripe.balance.close(next(iter(on.stripe.tables["disputes"])), won=True)
+        on.stripe.balance.pay_out()
+        on.settle()
+        assert clearing(on) == 0
+        assert sorted(told(on)["refund.created"]) == [ledger.IGNORED, ledger.MADE]
+        assert told(on)["refund.updated"] == [ledger.MADE]
+        assert {item["state"] for item in on.postings("journal_entry")} == {ledger.POSTED}
+        assert on.differences() == []
+
+
+def test_a_dispute_that_is_told_before_its_payment_is_booked_waits_for_it() -> None:
+    with scene() as on:
+        invoice = on.bill(10_000)
+        on.settle()
+        on.stripe.pay(invoice["id"], when=When(delay=900))
+        on.stripe.balance.dispute(invoice["id"])
+        on.settle()
+        assert entries(on) == [{"125": 10_000, "631": 1_500, "111": -11_500}]
+        assert clearing(on) == -1_500
+        assert on.differences() == []
+
+
+def test_what_comes_twice_and_in_the_wrong_order_is_booked_once() -> None:
+    with scene() as on:
+        paid(on, 10_000)
+        [invoice] = on.stripe.tables["invoices"]
+        disputed = on.stripe.balance.dispute(invoice, when=When(delay=1200))
+        on.stripe.balance.close(disputed["id"], when=When(times=2))
+        back = on.stripe.balance.refund(invoice, 100, when=When(delay=900, times=2))
+        on.stripe.balance.bounce(back["id"])
+        on.settle()
+        wanted = [
+            {"125": 10_000, "631": 1_500, "111": -11_500},
+            {"640": 10_000, "125": -10_000},
+            {"126": 100, "111": -100},
+            {"126": -100, "111": 100},
+        ]
+        assert sorted(map(sorted, entries(on))) == sorted(map(sorted, wanted))
+        assert all(entry in wanted for entry in entries(on))
+        assert on.differences() == []
+
+
+def test_money_of_a_payment_without_an_invoice_is_a_case_that_says_which() -> None:
+    with scene() as on:
+        paid(on, 10_000)
+        [invoice] = on.stripe.tables["invoices"]
+        disputed = on.stripe.balance.refund(invoice, 100, when=When(delay=60))
+        on.stripe.tables["invoice_payments"].clear()
+        on.settle()
+        [case] = [item for item in on.events() if item["state"] == ledger.CASE]
+        assert (case["code"], case["facts"]["payment"]) == ("payment_unknown", disputed["payment_intent"])
         assert entries(on) == []

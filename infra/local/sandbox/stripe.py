@@ -4,9 +4,9 @@ On the wire it is Stripe: bearer or basic authentication, form-encoded bracketed
 lists, search that lags a minute behind, ``Idempotency-Key`` (same answer again, 400 for other parameters, 409 while
 the first call runs, forgotten after 24 hours), ``{"error": {...}}`` bodies, unknown parameters refused.
 
-Billing is done by helper methods (``finalize_invoice``, ``pay``, ``void``, ``credit``; of its ``balance``, ``pay_out``
-and ``fail``), which keep the books and send signed events. One thing is left out on purpose: a new subscription makes
-no invoice by itself, so that a story decides when money moves.
+Billing is done by helper methods (``finalize_invoice``, ``pay``, ``void``, ``credit``; of its ``balance``, ``pay_out``,
+``dispute``, ``refund`` and how they end), which keep the books and send signed events. One thing is left out on
+purpose: a new subscription makes no invoice by itself, so that a story decides when money moves.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from infra.local.sandbox.wire import Json, Reply, Request, dumps, parse_form
 ENTITIES = {"acct_us": ("US01", "US", "Acme Inc", "usd"), "acct_de": ("DE01", "DE", "Acme GmbH", "eur")}
 ENABLED = frozenset({
     "invoice.finalized", "invoice.paid", "invoice.voided", "credit_note.created", "customer.created", "payout.paid",
-    "payout.failed",
+    "payout.failed", "charge.dispute.created", "charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated",
+    "charge.dispute.closed", "refund.created", "refund.updated", "refund.failed",
 })  # fmt: skip
 RETRIES = (60, 300, 1800, 7200, 18000, 36000)
 KEY_LIFE = timedelta(hours=24)
@@ -99,7 +100,7 @@ class Stripe(System):
         self.tables: dict[str, dict[str, Json]] = {
             name: {} for name in ("customers", "products", "prices", "subscriptions", "subscription_items",
                                   "invoices", "credit_notes", "tax_rates", "events", "invoice_payments",
-                                  "balance_transactions", "payouts")
+                                  "balance_transactions", "payouts", "disputes", "refunds")
         }  # fmt: skip
         self.balance = Balance(self)
         self._kept: dict[str, Kept] = {}

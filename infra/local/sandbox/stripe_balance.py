@@ -1,4 +1,4 @@
-"""What moves the balance of the Stripe sandbox: charges, their fees, and payouts to the bank.
+"""What moves the balance of the Stripe sandbox: charges, their fees, refunds, disputes, and payouts to the bank.
 
 A paid invoice is a charge with a fee (2.9 % and 30 minor units); an automatic payout takes all that has not been paid
 out yet. What a payout is made up of can be listed once it is reconciled, and of automatic payouts only. Simplified:
@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from infra.local.sandbox.stripe import Stripe
 
 DAY = 86400
+_EVIDENCE = (
+    "access_activity_log billing_address cancellation_policy cancellation_policy_disclosure "
+    "cancellation_rebuttal customer_communication customer_email_address customer_name customer_purchase_ip "
+    "customer_signature duplicate_charge_documentation duplicate_charge_explanation duplicate_charge_id "
+    "product_description receipt refund_policy refund_policy_disclosure refund_refusal_explanation "
+    "service_date service_documentation shipping_address shipping_carrier shipping_date shipping_documentation "
+    "shipping_tracking_number uncategorized_file uncategorized_text"
+)
+#: What a merchant may hand in against a dispute; nobody has.
+EVIDENCE = tuple(_EVIDENCE.split())
 
 
 def balance_transaction(
@@ -59,6 +69,29 @@ def invoice_payment(ident: str, created: int, invoice: Json, intent: str) -> Jso
     }  # fmt: skip
 
 
+def dispute(ident: str, created: int, currency: str, amount: int, intent: str, inquiry: bool) -> Json:
+    """A dispute, or an inquiry before one, that has moved nothing yet."""
+    status = "warning_needs_response" if inquiry else "needs_response"
+    due = {"due_by": created + 9 * DAY, "enhanced_eligibility": {}, "has_evidence": False, "past_due": False,
+           "submission_count": 0, "submission_method": "not_submitted"}  # fmt: skip
+    return {
+        "id": ident, "object": "dispute", "amount": amount, "balance_transactions": [],
+        "charge": "ch_3" + intent[4:], "created": created, "currency": currency, "enhanced_eligibility_types": [],
+        "evidence": dict.fromkeys(EVIDENCE) | {"enhanced_evidence": {}}, "evidence_details": due, "intended_submission_method": None, "is_charge_refundable": inquiry,
+        "livemode": False, "metadata": {}, "payment_intent": intent, "reason": "fraudulent", "status": status,
+    }  # fmt: skip
+
+
+def refund(ident: str, created: int, currency: str, amount: int, intent: str) -> Json:
+    """A refund that is still pending."""
+    return {
+        "id": ident, "object": "refund", "amount": amount, "balance_transaction": None, "charge": "ch_3" + intent[4:],
+        "created": created, "currency": currency, "customer": None, "customer_account": None, "metadata": {},
+        "payment_intent": intent, "payment_method": None, "reason": "requested_by_customer", "receipt_number": None,
+        "source_transfer_reversal": None, "status": "pending", "transfer_reversal": None,
+    }  # fmt: skip
+
+
 class Balance:
     """The balance of one account. ``reconciles_after`` is how many seconds a payout's transactions are not listed."""
 
@@ -80,10 +113,80 @@ class Balance:
     def charged(self, invoice: Json) -> Json:
         """An invoice was paid by card: a payment intent that paid it, and the charge's step."""
         billing, amount = self.account, invoice["amount_paid"]
-        row = invoice_payment(billing.ids.next("inpay_1", 23), billing.epoch(), invoice, billing.ids.next("pi_3", 23))
+        intent = billing.ids.next("pi_3", 23)
+        row = invoice_payment(billing.ids.next("inpay_1", 23), billing.epoch(), invoice, intent)
         billing.tables["invoice_payments"][row["id"]] = row
         fee = (amount * 29 + 500) // 1000 + 30
-        return self.step(amount, fee, billing.ids.next("ch_3", 23), "charge", currency=invoice["currency"])
+        return self.step(amount, fee, "ch_3" + intent[4:], "charge", currency=invoice["currency"])
+
+    def dispute(self, invoice: str, *, fee: int = 1500, inquiry: bool = False, when: When = NOW) -> Json:
+        """The buyer's bank takes an invoice's payment back: ``charge.dispute.created`` and ``…funds_withdrawn``.
+
+        An inquiry only asks, and moves nothing. Raises StopIteration for an invoice that nobody paid.
+        """
+        billing = self.account
+        with billing.lock:
+            paid = next(row for row in billing.tables["invoice_payments"].values() if row["invoice"] == invoice)
+            row = dispute(billing.ids.next("du_1", 23), billing.epoch(), paid["currency"], paid["amount_paid"],
+                          paid["payment"]["payment_intent"], inquiry)  # fmt: skip
+            billing.tables["disputes"][row["id"]] = row
+            billing.emit("charge.dispute.created", row, when)
+            if not inquiry:
+                self._move(row, -row["amount"], fee, "dispute")
+                billing.emit("charge.dispute.funds_withdrawn", row, when)
+            return copy.deepcopy(row)
+
+    def close(self, ident: str, *, won: bool = False, when: When = NOW) -> Json:
+        """A dispute ends: ``charge.dispute.closed``; of one that was won, ``…funds_reinstated`` before it."""
+        billing = self.account
+        with billing.lock:
+            row = billing.tables["disputes"][ident]
+            if row["status"].startswith("warning_"):
+                row["status"] = "warning_closed"
+            else:
+                row["status"] = "won" if won else "lost"
+            if won and row["balance_transactions"]:
+                self._move(row, row["amount"], 0, "dispute_reversal")
+                billing.emit("charge.dispute.funds_reinstated", row, when)
+            billing.emit("charge.dispute.closed", row, when)
+            return copy.deepcopy(row)
+
+    def _move(self, row: Json, amount: int, fee: int, category: str) -> None:
+        step = self.step(amount, fee, row["id"], category, "adjustment", row["currency"])
+        row["balance_transactions"] = [*row["balance_transactions"], step]
+
+    def refund(self, invoice: str, amount: int, *, pending: bool = False, when: When = NOW) -> Json:
+        """Money of an invoice's payment goes back to the buyer: ``refund.created``. A pending one moves nothing yet."""
+        billing = self.account
+        with billing.lock:
+            paid = next(row for row in billing.tables["invoice_payments"].values() if row["invoice"] == invoice)
+            row = refund(billing.ids.next("re_3", 23), billing.epoch(), paid["currency"], amount,
+                         paid["payment"]["payment_intent"])  # fmt: skip
+            billing.tables["refunds"][row["id"]] = row
+            if not pending:
+                self._send_back(row)
+            billing.emit("refund.created", row, when)
+            return copy.deepcopy(row)
+
+    def complete(self, ident: str, when: When = NOW) -> None:
+        """A pending refund leaves the balance: ``refund.updated``."""
+        with self.account.lock:
+            row = self.account.tables["refunds"][ident]
+            self._send_back(row)
+            self.account.emit("refund.updated", row, when)
+
+    def bounce(self, ident: str, when: When = NOW) -> None:
+        """The buyer's bank gives a refund back: ``refund.failed``."""
+        with self.account.lock:
+            row = self.account.tables["refunds"][ident]
+            step = self.step(row["amount"], 0, ident, "refund_failure", currency=row["currency"])
+            row |= {"status": "failed", "failure_reason": "lost_or_stolen_card"}
+            row["failure_balance_transaction"] = step["id"]
+            self.account.emit("refund.failed", row, when)
+
+    def _send_back(self, row: Json) -> None:
+        step = self.step(-row["amount"], 0, row["id"], "refund", currency=row["currency"])
+        row |= {"status": "succeeded", "balance_transaction": step["id"]}
 
     def pay_out(self, *, automatic: bool = True, when: When = NOW) -> Json:
         """All that waits in the account's own currency goes to the bank; event ``payout.paid``.

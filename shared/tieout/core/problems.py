@@ -187,6 +187,10 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "lines_cut": Problem(
         "The event shows only the first {shown} lines of the document.", "Webhooks cut long lists.",
         "Let it be read again from the source.", ENGINEER),
+    "payment_unknown": Problem(
+        "{what} moves money of payment {payment}, which paid no invoice that the billing system names.",
+        "It was charged without an invoice, so its payment was never booked from here.",
+        "Book it by hand where that payment was booked.", FINANCE),
     "payout_not_itemised": Problem(
         "Payout {payout} does not say of which payments and fees it is made up.",
         "It was manual or instant: the billing system lists transactions of automatic payouts only.",

@@ -353,10 +353,14 @@ def test_every_object_is_whole_by_the_vendors_schema(sandboxes: Sandboxes, strip
     us.credit(open_one["id"], net=500)
     us.pay(open_one["id"])
     us.void(bill(sandboxes)["id"])
+    us.balance.close(us.balance.dispute(open_one["id"])["id"], won=True)
+    us.balance.bounce(us.balance.refund(open_one["id"], 100)["id"])
+    us.balance.fail(us.balance.pay_out()["id"])
     definitions = json.loads(SCHEMA.read_text())["$defs"]
     names = {"customers": "Customer", "subscriptions": "Subscription", "subscription_items": "SubscriptionItem",
              "invoices": "Invoice", "credit_notes": "CreditNote", "prices": "Price", "products": "Product",
-             "tax_rates": "TaxRate"}  # fmt: skip
+             "tax_rates": "TaxRate", "balance_transactions": "BalanceTransaction", "payouts": "Payout",
+             "disputes": "Dispute", "refunds": "Refund"}  # fmt: skip
     for table, name in names.items():
         validator = jsonschema.Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": definitions})
         rows = stripe.get(f"/v1/{table}").json()["data"]
@@ -374,3 +378,44 @@ def test_an_event_sent_again_later_shows_what_it_showed_first(sandboxes: Sandbox
     us.send(us.events("invoice.finalized")[0]["id"])
     sandboxes.tick()
     assert inbox.received[-1][2] == inbox.received[-2][2]
+
+
+def test_what_an_automatic_payout_is_made_up_of_is_listed(sandboxes: Sandboxes, stripe: httpx.Client) -> None:
+    us = sandboxes.stripe["acct_us"]
+    for _ in range(3):
+        us.pay(bill(sandboxes)["id"])
+    paid = us.balance.pay_out()
+    asked = {"payout": paid["id"], "limit": "2"}
+    first = stripe.get("/v1/balance_transactions", params=asked).json()
+    rest = stripe.get("/v1/balance_transactions", params=asked | {"starting_after": first["data"][-1]["id"]}).json()
+    rows = first["data"] + rest["data"]
+    assert [row["type"] for row in rows] == ["payout", "charge", "charge", "charge"]
+    assert sum(row["net"] for row in rows) == 0
+    us.pay(bill(sandboxes)["id"])
+    manual = us.balance.pay_out(automatic=False)
+    refused = stripe.get("/v1/balance_transactions", params={"payout": manual["id"]})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "payout")
+    with pytest.raises(ValueError, match="nothing to pay out"):
+        us.balance.pay_out()
+
+
+def test_a_payout_s_transactions_may_come_together_late(
+    sandboxes: Sandboxes, stripe: httpx.Client, clock: StillClock
+) -> None:
+    us = sandboxes.stripe["acct_us"]
+    us.pay(bill(sandboxes)["id"])
+    us.balance.reconciles_after = 600
+    path = f"/v1/payouts/{us.balance.pay_out()['id']}"
+    assert stripe.get(path).json()["reconciliation_status"] == "in_progress"
+    clock.advance(600)
+    assert stripe.get(path).json()["reconciliation_status"] == "completed"
+
+
+def test_an_invoice_is_found_by_the_payment_intent_that_paid_it(sandboxes: Sandboxes, stripe: httpx.Client) -> None:
+    us = sandboxes.stripe["acct_us"]
+    invoice = us.pay(bill(sandboxes)["id"])
+    us.pay(bill(sandboxes)["id"])
+    intent = us.balance.dispute(invoice["id"])["payment_intent"]
+    asked = {"payment[type]": "payment_intent", "payment[payment_intent]": intent}
+    [row] = stripe.get("/v1/invoice_payments", params=asked).json()["data"]
+    assert (row["invoice"], row["status"]) == (invoice["id"], "paid")

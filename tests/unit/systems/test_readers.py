@@ -218,6 +218,49 @@ def test_a_manual_payout_is_not_asked_for_what_stripe_does_not_list() -> None:
     assert len(wire.asked) == 1
 
 
+def moved(read: Read, *rows: Mapping[str, Any]) -> tuple[Read, list[tuple[str, Mapping[str, str]]]]:
+    """The event laid beside these invoice payments, and what was asked for them in which version."""
+    asked: list[tuple[str, Mapping[str, str]]] = []
+
+    class Wire(FakeWire):
+        def call(self, method: str, path: str, *, headers: Any = None, body: bytes | None = None) -> Answer:
+            asked.append((path, headers))
+            return Answer(200, {}, json.dumps({"data": rows, "has_more": False}).encode())
+
+    return systems.reader("stripe").again(Wire(lambda m, p: Answer(200)), read), asked
+
+
+def told(type_: str) -> Read:
+    [read] = [read for read in thin("stripe") if read.type == type_]
+    return read
+
+
+@pytest.mark.parametrize("type_", ["charge.dispute.created", "charge.dispute.funds_withdrawn", "refund.created"])
+def test_what_a_disputed_or_refunded_payment_has_paid_is_laid_beside_it(type_: str) -> None:
+    read = told(type_)
+    row = {"id": "inpay_1", "invoice": "in_1", "status": "paid"}
+    whole, asked = moved(read, row)
+    assert whole.object == {**read.object, "invoice_payments": [row]}
+    [(path, headers)] = asked
+    assert parse_qs(path.partition("?")[2]) == {
+        "limit": ["100"], "payment[type]": ["payment_intent"],
+        "payment[payment_intent]": [read.object["payment_intent"]],
+    }  # fmt: skip
+    assert headers == {"Stripe-Version": read.api}
+
+
+def test_an_event_of_a_version_without_invoice_payments_is_asked_about_in_the_first_that_has_them() -> None:
+    for api, asked_in in (("2024-04-10", "2025-03-31.basil"), (None, "2025-03-31.basil"), ("2026-10-28.x",) * 2):
+        _, [(_, headers)] = moved(replace(told("refund.created"), api=api))
+        assert headers == {"Stripe-Version": asked_in}
+
+
+def test_a_payment_without_an_intent_is_not_asked_about() -> None:
+    read = told("refund.created")
+    whole, asked = moved(replace(read, object={**read.object, "payment_intent": None}))
+    assert (whole.object["invoice_payments"], asked, whole.thin) == ([], [], False)
+
+
 def test_chargebee_s_list_is_asked_for_in_order_of_time_and_goes_on_at_its_offset() -> None:
     wire = always(200, {"list": [{"event": {"id": "ev_1"}}], "next_offset": '["177","2"]'})
     page = systems.lister("chargebee").listed(wire, SPAN, '["176","1"]')

@@ -1,4 +1,5 @@
-"""Stripe, asked: the lines that an event cuts, what a payout is made up of, and the events of the last thirty days.
+"""Stripe, asked: the lines that an event cuts, what a payout is made up of, which invoice a disputed or refunded
+payment has paid, and the events of the last thirty days.
 
 An event shows the first ten lines of a document; the others are listed in the API version in which the event is
 written. The list of events is newest first and reaches thirty days back; it shows events in the account's API version,
@@ -18,11 +19,13 @@ from tieout.core.classify import READING, Row
 from tieout.core.exchange import judge, member, read_answer
 from tieout.core.parse import write_json
 from tieout.core.verdicts import NeedsHuman, TryAgain
-from tieout.systems.stripe.source import SOURCE
+from tieout.systems.stripe.source import INVOICE_PAYMENTS, SOURCE
 from tieout.systems.stripe.target import TARGET, error_text
 
 #: Pages of a hundred lines or transactions after which a document is nobody's.
 PAGES_MOST: Final = 50
+#: The first version that lists invoice payments (2025-03-31.basil): events in an older one are asked about in this.
+LISTS_PAYMENTS: Final = "2025-03-31.basil"
 #: Types that one call may ask for; more are picked out of all.
 TYPES_MOST: Final = 20
 
@@ -49,7 +52,18 @@ class Stripe:
         if path.endswith("/lines"):
             shown = {**read.object["lines"], "data": self._whole_list(wire, path, {}, read), "has_more": False}
             return replace(read, object={**read.object, "lines": shown}, thin=False)
-        return replace(read, object=self._payout(wire, path, read), thin=False)
+        laid = self._with_payments(wire, read) if path == INVOICE_PAYMENTS else self._payout(wire, path, read)
+        return replace(read, object=laid, thin=False)
+
+    def _with_payments(self, wire: Wire, read: Read) -> Mapping[str, Any]:
+        """The object as its event shows it, and beside it which invoices its payment intent has paid."""
+        intent = read.object.get("payment_intent")
+        named = member(intent, "id") if isinstance(intent, Mapping) else intent
+        if not named:
+            return {**read.object, "invoice_payments": []}
+        wanted = {"payment[type]": "payment_intent", "payment[payment_intent]": str(named)}
+        asking = replace(read, api=max(read.api or LISTS_PAYMENTS, LISTS_PAYMENTS))
+        return {**read.object, "invoice_payments": self._whole_list(wire, INVOICE_PAYMENTS, wanted, asking)}
 
     def _payout(self, wire: Wire, path: str, read: Read) -> Mapping[str, Any]:
         """A payout with its transactions, once Stripe has them together; a manual one has none."""

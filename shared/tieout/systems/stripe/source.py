@@ -23,6 +23,8 @@ KNOWN = frozenset({
 })  # fmt: skip
 #: A header with more parts than this is no signature of Stripe's, and would only cost time.
 PARTS_MOST = 32
+#: What a disputed or refunded payment has paid.
+INVOICE_PAYMENTS = "/v1/invoice_payments"
 LAST_SECOND = 253_402_300_799
 
 
@@ -39,8 +41,11 @@ class Stripe:
     ignored = frozenset(
         {
             "charge.captured",
+            "charge.dispute.updated",
             "charge.failed",
             "charge.pending",
+            "charge.refund.updated",
+            "charge.refunded",
             "charge.succeeded",
             "charge.updated",
             "customer.subscription.created",
@@ -80,6 +85,10 @@ class Stripe:
         "invoice.finalized": "/v1/invoices/{id}/lines",
         "invoice.voided": "/v1/invoices/{id}/lines",
         "payout.paid": "/v1/payouts/{id}",
+        "charge.dispute.created": INVOICE_PAYMENTS,
+        "charge.dispute.funds_withdrawn": INVOICE_PAYMENTS,
+        "refund.created": INVOICE_PAYMENTS,
+        "refund.updated": INVOICE_PAYMENTS,
     }
 
     def verify(self, delivery: Delivery, secrets: Sequence[str]) -> str:
