@@ -247,7 +247,7 @@ COMMON = {"customer_id": "c_1", "date": SECOND, "currency_code": "EUR", "id": "d
           "price_type": "tax_exclusive", "round_off_amount": 0, "line_items_next_offset": ""}  # fmt: skip
 TAXED = {"line_items": [MONEY_LINE], "line_item_taxes": [], "taxes": [{"name": "VAT", "amount": 190}], "total": 1190}
 ITEM = {"id": "i_1", "chargeName": "Plan", "quantity": 2, "taxAmount": 1.9, "unitPrice": 5}
-STEPS = [
+STEPS: list[dict[str, Any]] = [
     {"id": f"txn_{number}", "object": "balance_transaction", "amount": amount, "fee": fee, "net": amount - fee,
      "currency": "usd", "created": SECOND + number, "available_on": SECOND, "balance_type": "payments",
      "description": None, "exchange_rate": None, "fee_details": [], "reporting_category": "dispute", "source": "du_1",

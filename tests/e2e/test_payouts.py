@@ -121,7 +121,7 @@ def test_a_manual_payout_is_a_case_that_says_why() -> None:
 
 def clearing(on: Scene) -> int:
     """What the clearing account keeps: the payments that were booked on it, less what the entries took off."""
-    booked = sum(entry.total_minor for entry in on.in_netsuite("payment"))
+    booked: int = sum(entry.total_minor for entry in on.in_netsuite("payment"))
     return booked + sum(entry.get("111", 0) for entry in entries(on))
 
 

@@ -77,7 +77,8 @@ def dispute(ident: str, created: int, currency: str, amount: int, intent: str, i
     return {
         "id": ident, "object": "dispute", "amount": amount, "balance_transactions": [],
         "charge": "ch_3" + intent[4:], "created": created, "currency": currency, "enhanced_eligibility_types": [],
-        "evidence": dict.fromkeys(EVIDENCE) | {"enhanced_evidence": {}}, "evidence_details": due, "intended_submission_method": None, "is_charge_refundable": inquiry,
+        "evidence": dict.fromkeys(EVIDENCE) | {"enhanced_evidence": {}},
+        "evidence_details": due, "intended_submission_method": None, "is_charge_refundable": inquiry,
         "livemode": False, "metadata": {}, "payment_intent": intent, "reason": "fraudulent", "status": status,
     }  # fmt: skip
 
