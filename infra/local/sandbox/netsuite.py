@@ -16,9 +16,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from infra.local.sandbox.agenda import Agenda, Clock
 from infra.local.sandbox.books import Entry, rounded, to_minor
@@ -52,6 +53,8 @@ STATUSES = {
     "P": "Pending Fulfillment",
     "G": "Approved for Posting",
 }
+#: Columns of SuiteQL that are moments; without TO_CHAR it shows their day alone.
+MOMENTS = frozenset({"datecreated", "createddate", "lastmodifieddate"})
 #: What a state is called in a book.
 BOOKED = {"A": "open", "B": "paid", "C": "deposited", "V": "voided", "P": "pending", "G": "posted"}
 ENTRY_KINDS = {"customer": "customer", "invoice": "invoice", "creditMemo": "credit_note",
@@ -105,6 +108,10 @@ class NetSuite(System):
     """One account. ``closed`` holds closed periods as ``YYYY-MM``; ``limit`` is the number of calls at once.
 
     ``share`` is what of it is allocated to our integration; only an ``administrator`` is told.
+
+    SuiteQL tells time by the clock on the wall of ``zone``, gives at most ``page`` rows at once, shows a record
+    ``unseen`` until its instant only from then on (it was saved then and committed late), and calls ``after_query``
+    behind each query, so that a list can be moved under its reader.
     """
 
     name = "netsuite"
@@ -118,6 +125,11 @@ class NetSuite(System):
         self.share = 0
         self.administrator = True
         self.closed: set[str] = set()
+        self.zone = ZoneInfo("America/New_York")
+        self.page = 1000
+        self.unseen: dict[str, datetime] = {}
+        self.after_query: Callable[[], None] = lambda: None
+        self.callout_secret = self.ids.next("callout_", 32)
         self.masters = masters()
         self.records: dict[str, Record] = {}
         self.dropped_fields: list[str] = []
@@ -131,6 +143,7 @@ class NetSuite(System):
         return {
             "base_url": self.base_url, "account_id": self.account_id, "client_id": self.tokens.client_id,
             "certificate_id": self.certificate_id, "private_key": self.private_key,
+            "callout_secrets": [self.callout_secret], "settings": {"time_zone": self.zone.key},
         }  # fmt: skip
 
     # --- the door ----------------------------------------------------------------------------------------------
@@ -298,9 +311,12 @@ class NetSuite(System):
 
     def _apply_lines(self, record: Record) -> list[Json]:
         return [
-            {"line": n, "apply": True, "amount": amount, "doc": {"id": doc}}
+            {"line": n, "apply": True, "amount": amount, "doc": {"id": doc}, "refNum": self._number_of(doc)}
             for n, (doc, amount) in enumerate(record.applies.items(), 1)
         ]
+
+    def _number_of(self, ident: str) -> str:
+        return str(self.records[ident].fields.get("tranId", "")) if ident in self.records else ""
 
     def remaining(self, invoice: Record, but: Record | None = None) -> Decimal:
         """What is still open on an invoice, leaving one applying record out of account."""
@@ -342,8 +358,8 @@ class NetSuite(System):
         ]
         return self._collection(request, rows)
 
-    def _collection(self, request: Request, rows: list[Json]) -> Reply:
-        limit, offset = int(request.query.get("limit", 1000)), int(request.query.get("offset", 0))
+    def _collection(self, request: Request, rows: list[Json], most: int = 1000) -> Reply:
+        limit, offset = min(int(request.query.get("limit", 1000)), most), int(request.query.get("offset", 0))
         if not 1 <= limit <= 1000 or offset % limit:
             raise Refused("Provide a limit of 1 to 1000 and an offset divisible by it.", "INVALID_PARAMETER")
         page = rows[offset : offset + limit]
@@ -701,7 +717,9 @@ class NetSuite(System):
         if not isinstance(query, str):
             raise Refused("The body needs a query as 'q'.", "INVALID_CONTENT", "q")
         try:
-            return self._collection(request, self._query(query))
+            reply = self._collection(request, self._query(query), most=self.page)
+            self.after_query()
+            return reply
         except ValueError as error:
             text = f"Invalid search query. Detailed unprocessed description follows. {error}"
             raise Refused(text, "INVALID_PARAMETER", "q") from None
@@ -715,17 +733,24 @@ class NetSuite(System):
             plain = Condition(_column(condition.column), condition.operator, values)
             if rows and plain.column not in rows[0]:
                 raise ValueError(f"Unknown identifier '{plain.column}'")
-            rows = [row for row in rows if matches(row, plain)]
+            rows = [row for row in rows if matches(_counted(row) if plain.column == "id" else row, plain)]
         if select.order:
-            rows.sort(key=lambda row: str(row.get(_column(select.order))), reverse=select.descending)
+            order = _column(select.order)
+            rows.sort(key=lambda row: int(row["id"]) if order == "id" else str(row.get(order)))
+            rows = rows[::-1] if select.descending else rows
         return [_shown_row(row, columns, select.names) for row in rows]
 
     def _rows(self, table: str) -> list[Json]:
+        shown = [one for one in self.records.values() if self.unseen.get(one.id, self.now()) <= self.now()]
         if table == "customer":
-            return [self._customer_row(r) for r in self.records.values() if r.type == "customer"]
+            return [self._customer_row(r) for r in shown if r.type == "customer"]
         if table == "transaction":
-            return [self._transaction_row(r) for r in self.records.values() if r.type in TRANSACTIONS]
+            return [self._transaction_row(r) for r in shown if r.type in TRANSACTIONS]
         raise ValueError(f"Record '{table}' was not found.")
+
+    def _wall(self, stamp: str) -> str:
+        """A moment as SuiteQL tells it: what clocks of the user's zone show, without saying which of two hours."""
+        return datetime.fromisoformat(stamp).astimezone(self.zone).strftime("%Y-%m-%dT%H:%M:%S")
 
     def _customer_row(self, record: Record) -> Json:
         text = record.fields.get
@@ -734,8 +759,8 @@ class NetSuite(System):
             "companyname": text("companyName"), "email": text("email"), "firstname": text("firstName"),
             "lastname": text("lastName"), "subsidiary": record.ref("subsidiary") or None,
             "currency": record.ref("currency") or None, "isinactive": "T" if text("isInactive") else "F",
-            "vatregnumber": text("vatRegNumber"), "datecreated": record.created,
-            "lastmodifieddate": record.modified,
+            "vatregnumber": text("vatRegNumber"), "datecreated": self._wall(record.created),
+            "lastmodifieddate": self._wall(record.modified),
         }  # fmt: skip
 
     def _transaction_row(self, record: Record) -> Json:
@@ -749,8 +774,8 @@ class NetSuite(System):
             "subsidiary": record.ref("subsidiary"), "foreigntotal": total, "total": total,
             "foreignamountunpaid": left, "foreignamountpaid": total - left, "memo": text("memo"),
             "otherrefnum": text("otherRefNum"), "trandate": text("tranDate"), "status": self._status(record),
-            "voided": "T" if record.voided else "F", "createddate": record.created,
-            "lastmodifieddate": record.modified,
+            "voided": "T" if record.voided else "F", "createddate": self._wall(record.created),
+            "lastmodifieddate": self._wall(record.modified),
         }  # fmt: skip
 
     # --- the book ----------------------------------------------------------------------------------------------
@@ -776,6 +801,34 @@ class NetSuite(System):
             self.name, self.account, record.external_id, ENTRY_KINDS[record.type], record.id, currency,
             to_minor(record.total, currency), entity, status, parent,
         )  # fmt: skip
+
+    # --- people at work in NetSuite --------------------------------------------------------------------------------
+
+    def open_customer(self, entity: str, **fields: Any) -> Record:
+        """Somebody enters a customer; ``entity`` is the external id of its subsidiary."""
+        with self.lock:
+            body = {"isPerson": False, "subsidiary": {"externalId": entity}, "currency": {"refName": "USD"}, **fields}
+            return self._store(Record("customer", ""), body, set())
+
+    def change(self, record: Record, **fields: Any) -> Record:
+        """Somebody changes a record and saves it."""
+        with self.lock:
+            return self._store(self.records[record.id], fields, set())
+
+    def receive_payment(self, invoice: Record, amount: str, **fields: Any) -> Record:
+        """Somebody enters a payment of an invoice that came to the bank."""
+        with self.lock:
+            body = {
+                "customer": {"id": invoice.ref("entity")}, "currency": {"id": invoice.ref("currency")},
+                "payment": Decimal(amount), "autoApply": False,
+                "apply": [{"doc": {"id": invoice.id}, "apply": True, "amount": Decimal(amount)}], **fields,
+            }  # fmt: skip
+            return self._store(Record("customerPayment", ""), body, set())
+
+    def save_slowly(self, record: Record, seconds: int) -> Record:
+        """What was saved now is seen only when its long transaction is committed."""
+        self.unseen[record.id] = self.now() + timedelta(seconds=seconds)
+        return record
 
     def add_customer(self, external_id: str, name: str, entity: str, currency: str = "USD") -> Record:
         """A customer that was there before; ``entity`` is the external id of its subsidiary."""
@@ -835,13 +888,20 @@ def _copied(row: Json) -> Json:
 
 
 def _column(name: str) -> str:
-    return name.lower().rpartition(".")[2]
+    """The column of a name, or the one whose text ``TO_CHAR(column, '...')`` is."""
+    spelled = re.match(r"(?i)to_char\(\s*([\w.]+)", name)
+    return (spelled[1] if spelled else name).lower().rpartition(".")[2]
 
 
 def _literal(value: str) -> str:
     """``TO_DATE('2026-11-01', ...)`` stands for its date; all else for itself."""
     match = re.match(r"(?i)to_(?:date|timestamp)\('([^']*)'", value)
     return match[1].replace(" ", "T") if match else value
+
+
+def _counted(row: Json) -> Json:
+    """A row whose id is compared as the number that it is."""
+    return row | {"id": int(row["id"])}
 
 
 def _shown_row(row: Json, columns: list[str], names: tuple[str, ...]) -> Json:
@@ -853,14 +913,15 @@ def _shown_row(row: Json, columns: list[str], names: tuple[str, ...]) -> Json:
             raise ValueError(f"Unknown identifier '{column}'")
         value = row[column]
         if value is not None:  # SuiteQL leaves nulls out and shows everything as text
-            shown[_column(name)] = _text(column, value)
+            spelled = name != column and column in MOMENTS
+            shown[_column(name)] = str(value).replace("T", " ") if spelled else _text(column, value)
     return shown
 
 
 def _text(column: str, value: Any) -> str:
     if isinstance(value, Decimal):
         return format(value, "f")
-    if column in {"trandate", "datecreated", "createddate", "lastmodifieddate"}:
+    if column == "trandate" or column in MOMENTS:
         day = date.fromisoformat(str(value)[:10])
         return f"{day.month}/{day.day}/{day.year}"
     return str(value)

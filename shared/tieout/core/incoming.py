@@ -8,9 +8,13 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from tieout.core.verdicts import NeedsHuman
+
+#: As many signatures of one header are compared.
+PARTS_MOST = 16
 
 #: A credential longer than this is nobody's, and would only cost time.
 CREDENTIAL_MOST = 1024
@@ -41,6 +45,38 @@ def basic_credential(headers: Mapping[str, str], secrets: Sequence[str]) -> str:
     if not found:
         raise NeedsHuman("signature_wrong", f"{len(secrets)} active credentials")
     return secret_id(found)
+
+
+def stamped_signature(
+    headers: Mapping[str, str], body: bytes, received: datetime, secrets: Sequence[str], window: int
+) -> str:
+    """The id of the secret that signed a delivery by our own contract, for systems that sign nothing of themselves.
+
+    ``X-Tieout-Timestamp`` (seconds since 1970) and ``X-Tieout-Signature: v1=`` + hex HMAC-SHA256(secret,
+    ``"{timestamp}.{raw body}"``); ``window`` is in seconds. The age is judged only once the signature holds.
+    Raises ``NeedsHuman('signature_missing' | 'signature_wrong' | 'signature_old')``.
+    """
+    stamp = headers.get("x-tieout-timestamp", "").strip()
+    given = _signatures(headers.get("x-tieout-signature", ""))
+    if not given or not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
+        raise NeedsHuman("signature_missing", "no timestamp or no v1 signature")
+    signed_by = ""
+    for secret in secrets:
+        wanted = hmac.new(secret.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest().encode()
+        for one in given:
+            if hmac.compare_digest(wanted, one.encode("utf-8", "replace")):
+                signed_by = secret
+    if not signed_by:
+        raise NeedsHuman("signature_wrong", f"{len(given)} signatures, {len(secrets)} secrets")
+    age = int(received.timestamp()) - int(stamp)
+    if abs(age) > window:
+        raise NeedsHuman("signature_old", f"signed {age} s ago", age=age)
+    return secret_id(signed_by)
+
+
+def _signatures(header: str) -> list[str]:
+    parts = (part.strip().partition("=") for part in header.split(",", PARTS_MOST)[:PARTS_MOST])
+    return [value for name, _, value in parts if name == "v1" and value]
 
 
 @dataclass(frozen=True)

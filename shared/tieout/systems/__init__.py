@@ -22,7 +22,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "chargebee": ("source", "lister", "target"),
     "zuora": ("source", "reader"),
     "hubspot": ("source", "reader", "target"),
-    "netsuite": ("target",),
+    "netsuite": ("source", "reader", "lister", "target"),
     "legacy": ("target",),
     "xero": ("target",),
     "businesscentral": ("source", "reader", "target"),

@@ -242,7 +242,7 @@ def test_secrets_are_named_as_the_product_expects(sandboxes: Sandboxes) -> None:
         assert missing(declared, secret) == (), name
     assert set(secrets["tieout/dev/stripe/acct_us"]) == {"base_url", "api_key", "webhook_secrets"}
     assert set(secrets["tieout/dev/netsuite/acme"]) == {
-        "base_url", "account_id", "client_id", "certificate_id", "private_key",
+        "base_url", "account_id", "client_id", "certificate_id", "private_key", "callout_secrets", "settings",
     }  # fmt: skip
     assert set(secrets["tieout/dev/salesforce/acme"]) == {
         "base_url", "client_id", "client_secret", "callout_secrets",

@@ -33,6 +33,7 @@ PLACES: Final[Mapping[str, str]] = {
 #: Of an event that only names its object: the object as it is read again, by its id and our reference.
 SHOWN: Final[Mapping[str, Callable[[str, str], dict[str, Any]]]] = {
     "businesscentral": lambda ident, ref: {"id": ident, "number": ref, "displayName": "Initech"},
+    "netsuite": lambda ident, ref: {"id": ident, "externalId": ref, "lastModifiedDate": "2026-11-20T18:02:44Z"},
 }
 BOTH: Final = [name for name in systems.SOURCES if name in systems.TARGETS]
 

@@ -33,6 +33,7 @@ EXAMPLE = {
     "hubspot": "hubspot/deal.propertyChange.dealstage.json",
     "zendesk": "zendesk/ticket.status_changed.json",
     "businesscentral": "businesscentral/customers.created.json",
+    "netsuite": "netsuite/customer.changed.json",
 }
 HOST = "hooks.acme.example"
 CAPTURED = [
@@ -53,7 +54,7 @@ def _stripe(secret: str, stamp: int, body: bytes) -> Headers:
     return {"stripe-signature": f"t={stamp},v1={_hex(secret, stamp, body)},v0={_hex('test', stamp, body)}"}
 
 
-def _salesforce(secret: str, stamp: int, body: bytes) -> Headers:
+def _stamped(secret: str, stamp: int, body: bytes) -> Headers:
     return {"x-tieout-timestamp": str(stamp), "x-tieout-signature": f"v1={_hex(secret, stamp, body)}"}
 
 
@@ -75,7 +76,8 @@ def _basic(secret: str, stamp: int, body: bytes) -> Headers:
 
 SIGN: Mapping[str, Sign] = {
     "stripe": _stripe,
-    "salesforce": _salesforce,
+    "salesforce": _stamped,
+    "netsuite": _stamped,
     "hubspot": _hubspot,
     "zendesk": _zendesk,
     "chargebee": _basic,
@@ -367,6 +369,7 @@ def test_a_known_shape_with_any_part_missing_or_wrong_is_refused_and_never_crash
         "salesforce": ("event_id", "type", "commit_number", "opportunity"),
         "zendesk": ("id", "type", "time", "detail"),
         "businesscentral": ("value",),
+        "netsuite": ("v", "type", "id", "changed"),
     }
     for field in needed[name]:
         wrongs: tuple[object, ...] = (None, [], {}, -1, True, "", "x" * 300)

@@ -15,17 +15,15 @@ of an account is its ``SystemModstamp``.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from tieout.contract import Delivery, Read, Response
+from tieout.core.incoming import stamped_signature
 from tieout.core.verdicts import NeedsHuman
 
 KNOWN = frozenset({"v", "event_id", "type", "commit_number", "opportunity", "account"})
-PARTS_MOST = 16
 
 
 class Salesforce:
@@ -51,22 +49,7 @@ class Salesforce:
 
     def verify(self, delivery: Delivery, secrets: Sequence[str]) -> str:
         """The id of the secret that signed; see the contract."""
-        stamp = delivery.headers.get("x-tieout-timestamp", "").strip()
-        given = _signatures(delivery.headers.get("x-tieout-signature", ""))
-        if not given or not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
-            raise NeedsHuman("signature_missing", "no timestamp or no v1 signature")
-        signed_by = ""
-        for secret in secrets:
-            wanted = hmac.new(secret.encode(), stamp.encode() + b"." + delivery.body, hashlib.sha256)
-            for one in given:
-                if hmac.compare_digest(wanted.hexdigest().encode(), one.encode("utf-8", "replace")):
-                    signed_by = secret
-        if not signed_by:
-            raise NeedsHuman("signature_wrong", f"{len(given)} signatures, {len(secrets)} secrets")
-        age = int(delivery.received.timestamp()) - int(stamp)
-        if abs(age) > self.replay_window:
-            raise NeedsHuman("signature_old", f"signed {age} s ago", age=age)
-        return "s_" + hashlib.sha256(signed_by.encode()).hexdigest()[:12]
+        return stamped_signature(delivery.headers, delivery.body, delivery.received, secrets, self.replay_window)
 
     def read(self, body: bytes) -> Sequence[Read]:
         """The one callout in ``body``, or the records of one change event."""
@@ -167,11 +150,6 @@ def _record(value: Any) -> str:
     if not isinstance(value, str) or not 15 <= len(value) <= 18 or not value.isalnum() or not value.isascii():
         raise _wrong("recordIds")
     return value
-
-
-def _signatures(header: str) -> list[str]:
-    parts = (part.strip().partition("=") for part in header.split(",", PARTS_MOST)[:PARTS_MOST])
-    return [value for name, _, value in parts if name == "v1" and value]
 
 
 def _wrong(reason: str) -> NeedsHuman:
