@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pytest
 
 from tests.contract.test_requests import CONTRACTS, load
 from tieout import systems
+from tieout.systems.salesforce.quotes import PROFILES
 from tieout.systems.salesforce.reader import ACCOUNT, DEAL, LINE, MARKS, WON
 
 pytestmark = pytest.mark.skipif(
@@ -26,6 +28,13 @@ def fields(name: str) -> set[str]:
                                              ("Opportunity", WON), ("Account", MARKS)])  # fmt: skip
 def test_every_standard_field_that_is_asked_for_exists(name: str, asked: tuple[str, ...]) -> None:
     assert {one for one in asked if not one.endswith("__c")} - BY_SETTING <= fields(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"), [("Order", PROFILES["orders"].head), ("OrderItem", PROFILES["orders"].line)]
+)
+def test_every_field_of_an_order_that_a_profile_names_exists(name: str, asked: Mapping[str, str]) -> None:
+    assert {one for one in asked.values() if "." not in one} - BY_SETTING <= fields(name)
 
 
 def test_a_planted_mistake_is_seen() -> None:

@@ -48,6 +48,40 @@ OBJECTS: dict[str, dict[str, tuple[str, int]]] = {
         "Id": ("id", 18), "OpportunityId": ("id", 18), "ProductCode": ("text", 255), "Quantity": ("number", 18),
         "UnitPrice": ("number", 18), "TotalPrice": ("number", 18),
     },
+    "SBQQ__Quote__c": {
+        "Id": ("id", 18), "Name": ("text", 80), "SBQQ__Account__c": ("id", 18), "SBQQ__Opportunity2__c": ("id", 18),
+        "SBQQ__NetAmount__c": ("number", 18), "SBQQ__ExpirationDate__c": ("date", 10),
+        "SBQQ__PaymentTerms__c": ("text", 255), "SBQQ__Ordered__c": ("boolean", 0), "SBQQ__Type__c": ("text", 255),
+        "CurrencyIsoCode": ("text", 3), "CreatedDate": ("datetime", 28), "SystemModstamp": ("datetime", 28),
+    },
+    "SBQQ__QuoteLine__c": {
+        "Id": ("id", 18), "SBQQ__Quote__c": ("id", 18), "SBQQ__ProductCode__c": ("text", 255),
+        "SBQQ__ProductName__c": ("text", 255), "SBQQ__Quantity__c": ("number", 18),
+        "SBQQ__ListPrice__c": ("number", 18), "SBQQ__NetTotal__c": ("number", 18),
+        "SBQQ__BillingFrequency__c": ("text", 255), "SBQQ__StartDate__c": ("date", 10),
+        "SBQQ__EndDate__c": ("date", 10), "SBQQ__Optional__c": ("boolean", 0),
+    },
+    "Quote": {
+        "Id": ("id", 18), "QuoteNumber": ("text", 30), "AccountId": ("id", 18), "OpportunityId": ("id", 18),
+        "TotalPrice": ("number", 18), "ExpirationDate": ("date", 10), "Status": ("text", 40),
+        "CurrencyIsoCode": ("text", 3), "CreatedDate": ("datetime", 28), "SystemModstamp": ("datetime", 28),
+    },
+    "QuoteLineItem": {
+        "Id": ("id", 18), "QuoteId": ("id", 18), "Product2Id": ("id", 18), "Quantity": ("number", 18),
+        "ListPrice": ("number", 18), "TotalPrice": ("number", 18), "BillingFrequency": ("text", 255),
+        "StartDate": ("date", 10), "EndDate": ("date", 10),
+    },
+    "Order": {
+        "Id": ("id", 18), "OrderNumber": ("text", 30), "AccountId": ("id", 18), "TotalAmount": ("number", 18),
+        "StatusCode": ("text", 40), "IsReductionOrder": ("boolean", 0), "CurrencyIsoCode": ("text", 3),
+        "CreatedDate": ("datetime", 28), "SystemModstamp": ("datetime", 28),
+    },
+    "OrderItem": {
+        "Id": ("id", 18), "OrderId": ("id", 18), "Product2Id": ("id", 18), "Quantity": ("number", 18),
+        "ListPrice": ("number", 18), "TotalPrice": ("number", 18), "ServiceDate": ("date", 10),
+        "EndDate": ("date", 10),
+    },
+    "Product2": {"Id": ("id", 18), "Name": ("text", 255), "ProductCode": ("text", 255)},
     "Tieout_Status__c": {
         "Id": ("id", 18), "Key__c": ("text", 255), "Account_Ref__c": ("text", 255), "Document__c": ("text", 255),
         "Status__c": ("text", 40), "Sentence__c": ("text", 1000), "Version__c": ("number", 18),
@@ -60,7 +94,15 @@ TOLD = ("Id", "Name", "BillingStreet", "BillingCity", "BillingPostalCode", "Bill
 #: Child relationships, as a query inside a query names them: their table, and its field for the parent.
 CHILDREN = {("Account", "Opportunities"): ("Opportunity", "AccountId")}
 INNER = re.compile(r",\s*\((SELECT [^()]+)\)")
-KEYS = {"Account": "001", "Opportunity": "006", "OpportunityLineItem": "00k", "Tieout_Status__c": "a0T"}
+KEYS = {"Account": "001", "Opportunity": "006", "OpportunityLineItem": "00k", "Tieout_Status__c": "a0T",
+        "SBQQ__Quote__c": "a0Q", "SBQQ__QuoteLine__c": "a0L", "Quote": "0Q0", "QuoteLineItem": "0QL", "Order": "801",
+        "OrderItem": "802", "Product2": "01t"}  # fmt: skip
+#: Relationships from a record up to another, as a query names them: its table, and our field that holds its id.
+PARENTS = {
+    "Account": ("Account", "AccountId"), "Opportunity": ("Opportunity", "OpportunityId"),
+    "Product2": ("Product2", "Product2Id"), "SBQQ__Account__r": ("Account", "SBQQ__Account__c"),
+    "SBQQ__Opportunity2__r": ("Opportunity", "SBQQ__Opportunity2__c"),
+}  # fmt: skip
 EXTERNAL = {"Tieout_Status__c": {"Key__c"}}
 
 
@@ -109,6 +151,8 @@ class Salesforce(System):
         self.callout_secrets = [self.ids.code("callout secret", 40)]
         self.courier = Courier(agenda, send, f"/hooks/salesforce/{account}", RETRIES)
         self.allowance = DAILY_CALLS
+        #: Where this org keeps its quotes, as its account's settings say.
+        self.quotes = "cpq"
         self.calls = 0
         self.rows: dict[str, dict[str, Json]] = {name: {} for name in OBJECTS}
         self.bodies: dict[str, bytes] = {}
@@ -134,7 +178,7 @@ class Salesforce(System):
         """What the product's secret store holds for this org."""
         return {
             "base_url": self.base_url, "client_id": self.client_id, "client_secret": self.client_secret,
-            "callout_secrets": list(self.callout_secrets),
+            "callout_secrets": list(self.callout_secrets), "settings": {"quotes": self.quotes},
         }  # fmt: skip
 
     # --- the API -----------------------------------------------------------------------------------------------
@@ -267,8 +311,9 @@ class Salesforce(System):
 
     def _value(self, table: str, row: Json, name: str) -> Any:
         parent, _, field = name.partition(".")
-        if field and parent == "Account" and "AccountId" in row:
-            return self._value("Account", self._by_id("Account", row["AccountId"]), field)
+        if field and parent in PARENTS and PARENTS[parent][1] in OBJECTS[table]:
+            above, holds = PARENTS[parent]
+            return self._value(above, self._by_id(above, row[holds]), field) if row.get(holds) else None
         if name not in OBJECTS[table]:
             text = f"No such column '{name}' on entity '{table}'."
             raise Refused(400, "INVALID_FIELD", text)
@@ -423,6 +468,56 @@ class Salesforce(System):
         self.bodies[event_id] = dumps(body).encode()
         self.send(event_id, when)
         return event_id
+
+    def add_quote(self, opportunity_id: str, lines: Sequence[Product], profile: str = "cpq", **changes: Any) -> Json:
+        """An open quote of an opportunity, where that profile keeps it; ``changes`` are fields of the quote."""
+        deal = self.rows["Opportunity"][opportunity_id]
+        net = sum((Decimal(line.unit_price) * line.quantity for line in lines), Decimal(0))
+        stamps = {"CurrencyIsoCode": deal["CurrencyIsoCode"], "CreatedDate": self._stamp(),
+                  "SystemModstamp": self._stamp()}  # fmt: skip
+        number, owner = f"Q-{len(self.rows['SBQQ__Quote__c']) + 1:05d}", deal["AccountId"]
+        if profile == "cpq":
+            quote = self.add("SBQQ__Quote__c", {
+                "Name": number, "SBQQ__Account__c": owner, "SBQQ__Opportunity2__c": opportunity_id,
+                "SBQQ__NetAmount__c": net, "SBQQ__ExpirationDate__c": "2027-12-31", "SBQQ__PaymentTerms__c": "Net 30",
+                "SBQQ__Ordered__c": False, "SBQQ__Type__c": "Quote", **stamps, **changes,
+            })  # fmt: skip
+        elif profile == "revenue_cloud":
+            quote = self.add("Quote", {
+                "QuoteNumber": number, "AccountId": owner, "OpportunityId": opportunity_id, "TotalPrice": net,
+                "ExpirationDate": "2027-12-31", "Status": "Draft", **stamps, **changes,
+            })  # fmt: skip
+        else:
+            quote = self.add("Order", {
+                "OrderNumber": number, "AccountId": owner, "TotalAmount": net, "StatusCode": "Draft",
+                "IsReductionOrder": False, **stamps, **changes,
+            })  # fmt: skip
+        for line in lines:
+            self._add_line(profile, quote["Id"], line)
+        return quote
+
+    def _add_line(self, profile: str, quote: str, line: Product) -> None:
+        price, quantity = Decimal(line.unit_price), Decimal(line.quantity)
+        if profile == "cpq":
+            self.add("SBQQ__QuoteLine__c", {
+                "SBQQ__Quote__c": quote, "SBQQ__ProductCode__c": line.code, "SBQQ__ProductName__c": line.code.title(),
+                "SBQQ__Quantity__c": quantity, "SBQQ__ListPrice__c": price, "SBQQ__NetTotal__c": price * quantity,
+                "SBQQ__BillingFrequency__c": "Monthly", "SBQQ__Optional__c": False,
+            })  # fmt: skip
+            return
+        product = self.add("Product2", {"Name": line.code.title(), "ProductCode": line.code})
+        table, parent = ("QuoteLineItem", "QuoteId") if profile == "revenue_cloud" else ("OrderItem", "OrderId")
+        self.add(table, {parent: quote, "Product2Id": product["Id"], "Quantity": quantity, "ListPrice": price,
+                         "TotalPrice": price * quantity})  # fmt: skip
+
+    def agree(self, quote: Json, when: When = NOW, **changes: Any) -> str:
+        """Somebody accepts, orders or activates a quote: the Flow sends its callout. Returns the event's id."""
+        with self.lock:
+            agreed: Json = {"SBQQ__Ordered__c": True} if "SBQQ__Ordered__c" in quote else (
+                {"Status": "Accepted"} if "QuoteNumber" in quote else {"StatusCode": "Activated"})  # fmt: skip
+            quote |= {**agreed, **changes, "SystemModstamp": self._stamp()}
+            about = {"Id": quote["Id"], "SystemModstamp": quote["SystemModstamp"]}
+            return self._call_out("quote.accepted", "quote", about, when)
 
     def change_event(self, *records: str, kind: str = "UPDATE", fields: Sequence[str] = ("StageName",),
                      entity: str = "Opportunity") -> Json:  # fmt: skip

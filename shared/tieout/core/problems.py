@@ -82,6 +82,11 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "source_behind": Problem(
         "{target} still shows an older state of {what} than its event tells of.", "What it shows lags behind.",
         "None: it is asked again.", case=False, recovers=True, severity="info"),
+    "allowance_short": Problem(
+        "Only {left} of the calls that {target} allows a day are left: lists wait, so that what is posted goes on.",
+        "All integrations of the account share one allowance.",
+        "None: it is asked again. Where it lasts, find who spends the calls, or buy more.", case=False, recovers=True,
+        severity="warning"),
     "source_unreadable": Problem(
         "{target} answers for {what} with something that is not it: {said}.", "Another API version, or a fault there.",
         "Compare its answer with its documentation; this goes on by itself.", ENGINEER, recovers=True),
@@ -246,6 +251,10 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         "Add the row; this goes on by itself.", REVENUE),
     "deal_incomplete": Problem(
         "The deal lacks {what}.", "It was closed before it was complete.", "Complete the deal in the CRM.", REVENUE),
+    "quote_amends": Problem(
+        "Quote {number} changes what was agreed before (its type is {type}): it is no order of its own.",
+        "An amendment shows what stays beside what changes, and a reduction takes back.",
+        "Change the order in the ERP by hand; then close this case.", REVENUE),
     "unknown_currency": Problem(
         "{currency} is not a currency that can be booked.", "The source sent a code that ISO 4217 does not list.",
         "Correct the currency at the source.", FINANCE),

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -15,7 +16,7 @@ import pytest
 from tests.unit.systems.test_target_laws import FakeWire, always
 from tieout import systems
 from tieout.contract import Read, Span
-from tieout.core import credentials
+from tieout.core import capacity, credentials
 from tieout.core.classify import COMMON, READING, Answer, Row, classify
 from tieout.core.problems import PROBLEMS
 from tieout.core.verdicts import Ignore, NeedsHuman, TryAgain, Uncertain, Verdict
@@ -470,6 +471,117 @@ def test_behind_the_deals_come_the_accounts_that_may_be_customers_and_no_prospec
     assert {read.object_version for read in reads} == {1793955600000}
     (query,) = parse_qs(wire.asked[0][1].partition("?")[2])["q"]
     assert "(SELECT Id FROM Opportunities WHERE IsWon = true LIMIT 1) FROM Account WHERE SystemModstamp >= " in query
+
+
+QUOTE: Mapping[str, Any] = {
+    "attributes": {"type": "SBQQ__Quote__c"}, "Id": "a0QRM000004aBcDYAU", "Name": "Q-00822",
+    "SBQQ__Account__c": "001RM000cy2zDQJYA2", "SBQQ__NetAmount__c": 1199.5, "SBQQ__Ordered__c": True,
+    "SBQQ__Type__c": "Quote", "SBQQ__Opportunity2__r": {"attributes": {}, "Selling_Entity__c": "US01"},
+    "CurrencyIsoCode": "EUR", "SystemModstamp": "2026-11-05T18:31:00.000+0000",
+}  # fmt: skip
+QUOTED: Mapping[str, Any] = {"Id": "a0L1", "SBQQ__ProductCode__c": "PRO", "SBQQ__NetTotal__c": 1199.5}
+
+
+def quote_of(shown: Mapping[str, Any] | None, *, settings: Mapping[str, str], told: str = "") -> tuple[Read, FakeWire]:
+    def answer(method: str, path: str) -> Answer:
+        rows = [QUOTED, {**QUOTED, "Id": "a0L2", "SBQQ__Optional__c": True}] if "QuoteLine__c" in path else [shown]
+        return Answer(200, {}, json.dumps({"records": [row for row in rows if row]}).encode())
+
+    read = next(one for one in thin("salesforce") if one.type == "quote.accepted")
+    if told:
+        read = replace(read, object={"ChangeEventHeader": {"entityName": told}})
+    wire = FakeWire(answer, settings=settings)
+    return systems.reader("salesforce").again(wire, read), wire
+
+
+def test_an_ordered_quote_of_the_package_is_read_under_our_names_without_what_was_optional() -> None:
+    whole, wire = quote_of(QUOTE, settings={"quotes": "cpq"})
+    assert whole.object == {
+        "Id": "a0QRM000004aBcDYAU", "Number": "Q-00822", "AccountId": "001RM000cy2zDQJYA2", "Amount": Decimal("1199.5"),
+        "Ordered": True, "Type": "Quote", "Entity": "US01", "CurrencyIsoCode": "EUR",
+        "SystemModstamp": "2026-11-05T18:31:00.000+0000",
+        "Lines": [{"Id": "a0L1", "ProductCode": "PRO", "Net": Decimal("1199.5")}],
+    }  # fmt: skip
+    assert (whole.entity, whole.object_version, whole.thin) == ("US01", 1793903460000, False)
+    assert len(wire.asked) == 2
+    single, wire = quote_of(QUOTE, settings={"quotes": "cpq", "currency": "USD"})
+    assert single.object["CurrencyIsoCode"] == "USD"
+    assert "CurrencyIsoCode" not in wire.asked[0][1]
+
+
+@pytest.mark.parametrize(("settings", "told"), [
+    ({}, ""), ({"quotes": "off"}, ""), ({"quotes": "cpq"}, "Quote"), ({"quotes": "revenue_cloud"}, "Order"),
+])  # fmt: skip
+def test_a_quote_of_an_org_that_keeps_them_elsewhere_is_ignored_and_costs_no_call(
+    settings: Mapping[str, str], told: str
+) -> None:
+    with pytest.raises(Ignore, match="not_for_us"):
+        quote_of(None, settings=settings, told=told)
+
+
+@pytest.mark.parametrize(("shown", "code"), [
+    (None, "source_gone"), ({**QUOTE, "Id": "a0QRM000other00"}, "source_unreadable"),
+    ({**QUOTE, "SBQQ__Ordered__c": False}, "not_for_us"), ({**QUOTE, "SBQQ__Ordered__c": "true"}, "not_for_us"),
+    ({**QUOTE, "SBQQ__Type__c": "Amendment"}, "quote_amends"),
+    ({**QUOTE, "SBQQ__Opportunity2__r": None}, "deal_incomplete"),
+    ({**QUOTE, "SystemModstamp": "2026-11-05T18:00:00.000+0000"}, "source_behind"),
+])  # fmt: skip
+def test_what_is_no_whole_agreed_quote_is_said(shown: Mapping[str, Any] | None, code: str) -> None:
+    with pytest.raises(Verdict) as said:
+        quote_of(shown, settings={"quotes": "cpq"})
+    assert said.value.code == code
+
+
+def test_a_profile_that_is_none_is_said_and_not_taken_for_off() -> None:
+    with pytest.raises(NeedsHuman, match="source_unreadable"):
+        quote_of(QUOTE, settings={"quotes": "CPQ"})
+
+
+@pytest.mark.parametrize(("profile", "table", "agreed"), [
+    ("cpq", "SBQQ__Quote__c", "SBQQ__Ordered__c = true"), ("revenue_cloud", "Quote", "Status = 'Accepted'"),
+    ("orders", "Order", "StatusCode = 'Activated'"),
+])  # fmt: skip
+def test_agreed_quotes_are_listed_where_the_org_keeps_them(profile: str, table: str, agreed: str) -> None:
+    row = {"Id": "a0QRM000004aBcDYAU", "SystemModstamp": "2026-11-05T18:31:00.000+0000"}
+    wire = always(200, {"records": [row]})
+    wire.settings = {"quotes": profile}
+    page = systems.lister("salesforce").listed(wire, SPAN, "quotes")
+    [read] = systems.source("salesforce").read(page.bodies[0])
+    assert (read.type, read.object_id, read.thin, page.next) == ("quote.accepted", row["Id"], True, "")
+    (query,) = parse_qs(wire.asked[0][1].partition("?")[2])["q"]
+    assert f"FROM {table} WHERE {agreed} AND SystemModstamp >= " in query
+
+
+def test_quotes_are_listed_behind_the_accounts_and_only_where_they_are_on() -> None:
+    span = replace(SPAN, types=("account.changed", "quote.accepted"))
+    for settings, following in (({"quotes": "cpq"}, "quotes"), ({}, ""), ({"quotes": "off"}, "")):
+        wire = always(200, {"records": []})
+        wire.settings = settings
+        assert systems.lister("salesforce").listed(wire, span, "accounts").next == following
+    off = always(200, {"records": []})
+    off.settings = {}
+    assert (systems.lister("salesforce").listed(off, span, "quotes").bodies, off.asked) == ([], [])
+
+
+@pytest.mark.parametrize(("info", "waits"), [
+    ("api-usage=90000/100000", False), ("api-usage=90001/100000", True), ("api-usage=100000/100000", True),
+    ("per-app-api-usage=17/250(appName=x); api-usage=99999/100000", True), ("api-usage=1/0", False), ("", False),
+    ("nonsense", False),
+])  # fmt: skip
+def test_a_listing_leaves_the_last_tenth_of_the_day_s_calls_to_what_is_posted(info: str, waits: bool) -> None:
+    spent = {"records": [], "done": True}
+    listing = always(200, spent, **{"sforce-limit-info": info})
+    if waits:
+        with pytest.raises(TryAgain, match="allowance_short") as said:
+            systems.lister("salesforce").listed(listing, SPAN, "")
+        assert not capacity.about_the_account(said.value), "nobody else is held up by it"
+    else:
+        assert systems.lister("salesforce").listed(listing, SPAN, "").bodies == []
+    read = next(one for one in thin("salesforce") if one.type == "account.changed")
+    asked = always(200, {"records": [ACCOUNT]}, **{"sforce-limit-info": info})
+    assert systems.reader("salesforce").again(asked, read).object_version == 1793955600000, (
+        "an event is read all the same"
+    )
 
 
 def test_a_page_of_accounts_goes_on_among_the_accounts_and_then_ends() -> None:

@@ -458,6 +458,15 @@ def test_a_change_of_an_account_is_read_again_where_finance_may_see_it(
     assert read.thin or read.type in source.ignored, "what is passed over is passed over on purpose"
 
 
+@pytest.mark.parametrize("entity", ["SBQQ__Quote__c", "Quote", "Order"])
+def test_a_change_of_whatever_may_be_a_quote_is_read_again_unless_it_was_deleted(entity: str) -> None:
+    source = systems.source("salesforce")
+    kinds = ("CREATE", "UPDATE", "UNDELETE", "GAP_UPDATE", "DELETE", "GAP_DELETE", "GAP_OVERFLOW")
+    types = {kind: source.read(change(kind, (), entityName=entity))[0].type for kind in kinds}
+    assert [kind for kind, type_ in types.items() if type_ == "quote.accepted"] == list(kinds[:4])
+    assert {type_ for kind, type_ in types.items() if kind in kinds[4:]} <= source.ignored
+
+
 @pytest.mark.parametrize(
     ("body", "type_", "thin"),
     [

@@ -41,6 +41,7 @@ class FakeWire:
             "company": "1",
             "currency": "USD",
             "simulate": "no",
+            "quotes": "cpq",
         }
     )
     asked: list[tuple[str, str]] = field(default_factory=list)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tieout.core.documents import Address, TaxId
 from tieout.core.rules.registry import rule
-from tieout.core.verdicts import Ignore
+from tieout.core.verdicts import Ignore, NeedsHuman
 
 #: Member states of the European Union, whose registrations are VAT numbers.
 EU: Final = frozenset({
@@ -55,3 +55,19 @@ def salesforce_tax_ids(account: Mapping[str, Any]) -> tuple[TaxId, ...]:
 def salesforce_interval(product: str) -> str:
     """How often a product code is billed: set-up once, all else monthly."""
     return "once" if product.upper().startswith("SETUP") else "month"
+
+
+#: How often a line of a quote is billed, in Salesforce's words.
+FREQUENCIES: Final[Mapping[str, str]] = {
+    "Monthly": "month", "Quarterly": "quarter", "Annual": "year", "Annually": "year", "One-Time": "once",
+}  # fmt: skip
+
+
+@rule
+def salesforce_billed(frequency: str | None = None) -> str:
+    """How often a line of a quote is billed; one without a frequency is billed once."""
+    if not frequency:
+        return "once"
+    if frequency not in FREQUENCIES:
+        raise NeedsHuman("deal_incomplete", f"billing frequency {frequency[:32]!r}", what="a known billing frequency")
+    return FREQUENCIES[frequency]

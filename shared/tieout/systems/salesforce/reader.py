@@ -1,4 +1,4 @@
-"""Salesforce, asked: a won opportunity with its account and lines, an account, and what changed of both of late.
+"""Salesforce, asked: a won opportunity with account and lines, an account, an agreed quote; and what changed of late.
 
 Two queries make what our callout carries. Lines have no change event of their own, so they are always read. A deal that
 is not shown may be deleted, or out of the reading user's sight. The listing asks for won deals by ``SystemModstamp``
@@ -8,18 +8,22 @@ the same win are the same event. Accounts are listed by their last change, prosp
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from fractions import Fraction
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from tieout.contract import Page, Poll, Quiet, Read, Span, Wire
-from tieout.core.classify import READING, Row
+from tieout.core.classify import READING, Answer, Row
 from tieout.core.clocks import EventInstant
 from tieout.core.exchange import judge, member, read_answer
 from tieout.core.parse import write_json
 from tieout.core.verdicts import Ignore, NeedsHuman, TryAgain
+from tieout.systems.salesforce.quotes import Profile, profile_of
 from tieout.systems.salesforce.target import DATA, TARGET, error_text
 
 DEAL: Final = (
@@ -37,6 +41,9 @@ LISTED: Final = (
     "Id", "SystemModstamp", "Finance_Customer__c", "(SELECT Id FROM Opportunities WHERE IsWon = true LIMIT 1)",
 )  # fmt: skip
 WON: Final = ("Id", "SystemModstamp", "LastStageChangeDate", "Selling_Entity__c")
+#: What a listing leaves of the day's calls to what is posted and read again; all integrations of an org share them.
+SPARE: Final = Fraction(1, 10)
+USAGE: Final = re.compile(r"(?<!per-app-)api-usage=(?P<used>\d{1,12})/(?P<of>\d{1,12})")
 #: Pages of a query that is followed to its end.
 PAGES_MOST: Final = 20
 
@@ -61,15 +68,43 @@ class Salesforce:
         """The object whole: an account at its last change, an opportunity at its last change of stage."""
         if not read.object_id.isalnum() or not read.object_id.isascii():
             raise NeedsHuman("source_unreadable", "no record id", said="an id that is none")
+        if read.type == "quote.accepted":
+            return self._quote(wire, read)
         return self._account(wire, read) if read.type == "account.changed" else self._opportunity(wire, read)
+
+    def _quote(self, wire: Wire, read: Read) -> Read:
+        """The agreed quote with its lines, under our names for what the org's profile calls otherwise."""
+        profile = profile_of(wire.settings)
+        told = member(read.object, "ChangeEventHeader", "entityName")
+        if profile is None or told not in (None, profile.table):
+            raise Ignore("not_for_us", "another table", reason="the org's quotes are not kept there, or are off")
+        money = wire.settings.get("currency")
+        names = {ours: one for ours, one in profile.head.items() if ours != "CurrencyIsoCode" or not money}
+        row = self._one(wire, tuple(names.values()), profile.table, read.object_id)
+        quote = {**profile.read(row, names), **({"CurrencyIsoCode": money} if money else {})}
+        version = self._fresh(quote, read)
+        profile.check(quote)
+        columns = ", ".join(profile.line.values())
+        where = f"FROM {profile.lines} WHERE {profile.parent} = '{read.object_id}' ORDER BY Id"
+        lines = [profile.read(one, profile.line) for one in self._all(wire, f"SELECT {columns} {where}")]
+        quote["Lines"] = [one for one in lines if not (profile.unless and one.get(profile.unless) is True)]
+        entity = quote.get("Entity")
+        if not isinstance(entity, str) or not entity:
+            raise NeedsHuman("deal_incomplete", "no Selling_Entity__c", what="its selling entity (`Selling_Entity__c`)")
+        return replace(read, object=quote, object_version=version or read.object_version, entity=entity, thin=False)
+
+    def _fresh(self, row: Mapping[str, Any], read: Read) -> int | None:
+        """When a record changed last. Raises ``source_behind`` where that is before what the event tells of."""
+        version = _moment(row.get("SystemModstamp"))
+        behind = self.quiet.clock_skew * 1000 + 1000  # Salesforce stamps whole seconds
+        if version is not None and read.object_version is not None and version + behind < read.object_version:
+            raise TryAgain("source_behind", f"state of {version}, the event tells of {read.object_version}")
+        return version
 
     def _account(self, wire: Wire, read: Read) -> Read:
         """The account. Whether it is finance's is for the books to say, unless it is marked as such."""
         account = self._one(wire, (*ACCOUNT, *MARKS), "Account", read.object_id)
-        version = _moment(account.get("SystemModstamp"))
-        behind = self.quiet.clock_skew * 1000 + 1000  # Salesforce stamps whole seconds
-        if version is not None and read.object_version is not None and version + behind < read.object_version:
-            raise TryAgain("source_behind", f"state of {version}, the event tells of {read.object_version}")
+        version = self._fresh(account, read)
         return replace(
             read, object=account, object_version=version or read.object_version, thin=False,
             entity=account.get("Selling_Entity__c") or None, claimed=account.get("Finance_Customer__c") is True,
@@ -115,13 +150,15 @@ class Salesforce:
         name, _, path = page.partition(" ")
         if name not in LISTS:
             name, path = next(iter(LISTS)), page
-        one = LISTS[name]
-        rows, following = self._asked(wire, path) if path else self._query(wire, one.soql(span))
+        one = _quotes(profile_of(wire.settings)) if name == "quotes" else LISTS[name]
+        if one is None:  # switched off since the page before
+            return Page([])
+        rows, following = self._asked(wire, path or _address(one.soql(span)), spare=SPARE)
         bodies = [write_json(one.told(_plain(row))) for row in rows if one.wanted(row)]
         if following:
             return Page(bodies, f"{name} {following}")
         more = (other for other in list(LISTS)[list(LISTS).index(name) + 1 :] if LISTS[other].type in span.types)
-        return Page(bodies, next((other for other in more if wire.settings.get(other) != "off"), ""))
+        return Page(bodies, next((other for other in more if wire.settings.get(other, LISTS[other].on) != "off"), ""))
 
     def _all(self, wire: Wire, soql: str) -> list[Mapping[str, Any]]:
         rows, following = self._query(wire, soql)
@@ -133,12 +170,17 @@ class Salesforce:
         raise NeedsHuman("source_unreadable", "no end", said=f"{len(rows)} lines and no end")
 
     def _query(self, wire: Wire, soql: str) -> tuple[list[Mapping[str, Any]], str]:
-        return self._asked(wire, f"{DATA}/query?{urlencode({'q': soql})}")
+        return self._asked(wire, _address(soql))
 
-    def _asked(self, wire: Wire, path: str) -> tuple[list[Mapping[str, Any]], str]:
-        """The records of one answer, and where the next are. The address is the org's own, below the API's."""
+    def _asked(self, wire: Wire, path: str, spare: Fraction | None = None) -> tuple[list[Mapping[str, Any]], str]:
+        """The records of one answer, and where the next are. The address is the org's own, below the API's.
+
+        Raises ``TryAgain('allowance_short')`` where less than ``spare`` is left of the day's calls.
+        """
         answer = wire.call("GET", path)
         judge(self.verdicts, answer, error_text(answer))
+        if spare is not None and (left := _left(answer)) is not None and left < spare:
+            raise TryAgain("allowance_short", target=self.name, left=f"{left * 100 // 1} %")
         shown = read_answer(answer)
         rows, following = member(shown, "records"), member(shown, "nextRecordsUrl") or ""
         if not isinstance(rows, list) or not isinstance(following, str):
@@ -146,6 +188,18 @@ class Salesforce:
         if following and not following.startswith(f"{DATA}/query/"):
             raise NeedsHuman("source_unreadable", "a strange address", said="an address that is not the query's")
         return [row for row in rows if isinstance(row, Mapping)], following
+
+
+def _address(soql: str) -> str:
+    return f"{DATA}/query?{urlencode({'q': soql})}"
+
+
+def _left(answer: Answer) -> Fraction | None:
+    """The share of the org's daily calls that is left, as the answer tells; ``None`` where it does not."""
+    found = USAGE.search(answer.headers.get("sforce-limit-info", ""))
+    if found is None or not int(found["of"]):
+        return None
+    return 1 - Fraction(int(found["used"]), int(found["of"]))
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -165,12 +219,12 @@ def _told(deal: Mapping[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _told_account(account: Mapping[str, Any]) -> dict[str, Any]:
-    """A callout about an account."""
-    changed = str(account.get("SystemModstamp"))
+def _named(type_: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A callout that only names its object, and the state of it."""
+    noun, changed = type_.partition(".")[0], str(row.get("SystemModstamp"))
     return {
-        "v": 1, "event_id": f"listed:account:{account.get('Id')}:{changed}", "type": "account.changed",
-        "commit_number": 0, "account": {"Id": account.get("Id"), "SystemModstamp": changed},
+        "v": 1, "event_id": f"listed:{noun}:{row.get('Id')}:{changed}", "type": type_, "commit_number": 0,
+        noun: {"Id": row.get("Id"), "SystemModstamp": changed},
     }  # fmt: skip
 
 
@@ -189,6 +243,8 @@ class Listing:
     told: Callable[[Mapping[str, Any]], Mapping[str, Any]]
     where: str = ""
     wanted: Callable[[Mapping[str, Any]], bool] = lambda row: True
+    #: What the org's setting of the list's name is where it says nothing; ``off`` leaves the list out.
+    on: str = "on"
 
     def soql(self, span: Span) -> str:
         """The query of a span."""
@@ -207,6 +263,15 @@ def _literal(at: datetime) -> str:
 
 LISTS: Final[Mapping[str, Listing]] = {
     "deals": Listing("opportunity.closed_won", WON, "Opportunity", _told, "IsWon = true AND "),
-    "accounts": Listing("account.changed", LISTED, "Account", _told_account, wanted=_may_be_a_customer),
-}
+    "accounts": Listing("account.changed", LISTED, "Account", partial(_named, "account.changed"),
+                        wanted=_may_be_a_customer),
+    "quotes": Listing("quote.accepted", ("Id", "SystemModstamp"), "", partial(_named, "quote.accepted"), on="off"),
+}  # fmt: skip
+
+
+def _quotes(profile: Profile | None) -> Listing | None:
+    """The list of agreed quotes, as the org's profile has it; ``None`` where they are off."""
+    return replace(LISTS["quotes"], table=profile.table, where=f"{profile.listed} AND ") if profile else None
+
+
 READER = Salesforce()

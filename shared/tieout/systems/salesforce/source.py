@@ -2,10 +2,10 @@
 
 Salesforce signs no webhooks of its own.
 
-The callout's contract: JSON ``{"v":1,"event_id","type","commit_number","opportunity":{…}}`` (or ``"account"``) with the
-headers ``X-Tieout-Timestamp`` (seconds since 1970) and ``X-Tieout-Signature: v1=`` + hex HMAC-SHA256(secret,
-``"{timestamp}.{raw body}"``). A callout whose opportunity lacks ``LastStageChangeDate`` or its lines is thin; one about
-an account always is, and needs no more of it than ``Id`` and ``SystemModstamp``.
+The callout's contract: JSON ``{"v":1,"event_id","type","commit_number","opportunity":{…}}`` (or ``"account"``,
+``"quote"``) with the headers ``X-Tieout-Timestamp`` (seconds since 1970) and ``X-Tieout-Signature: v1=`` + hex
+HMAC-SHA256(secret, ``"{timestamp}.{raw body}"``). A callout whose opportunity lacks ``LastStageChangeDate`` or its
+lines is thin; one about an account or a quote always is, and needs no more of it than ``Id`` and ``SystemModstamp``.
 
 A change event carries the changed fields alone, of one record or several, so it is thin; a gap carries none at all. It
 is known by its ``EventUuid`` and record (replay ids are not unique for ever). What orders the wins of a deal is the
@@ -23,7 +23,7 @@ from tieout.contract import Delivery, Read, Response
 from tieout.core.incoming import stamped_signature
 from tieout.core.verdicts import NeedsHuman
 
-KNOWN = frozenset({"v", "event_id", "type", "commit_number", "opportunity", "account"})
+KNOWN = frozenset({"v", "event_id", "type", "commit_number", "opportunity", "account", "quote"})
 
 
 class Salesforce:
@@ -39,12 +39,13 @@ class Salesforce:
     ignored = frozenset({
         "opportunity.created", "opportunity.updated", "opportunity.closed_lost", "opportunity.deleted",
         "opportunity.undeleted", "opportunity.gap_overflow", "account.updated", "account.deleted",
-        "account.gap_overflow",
+        "account.gap_overflow", "quote.deleted", "quote.gap_overflow",
     })  # fmt: skip
     open: frozenset[str] = frozenset()
     rereads: Mapping[str, str] = {
         "opportunity.closed_won": "/services/data/v67.0/query",
         "account.changed": "/services/data/v67.0/query",
+        "quote.accepted": "/services/data/v67.0/query",
     }
 
     def verify(self, delivery: Delivery, secrets: Sequence[str]) -> str:
@@ -89,7 +90,9 @@ class Salesforce:
 
 
 #: Callouts that only name their object.
-ALWAYS_THIN = frozenset({"account.changed"})
+ALWAYS_THIN = frozenset({"account.changed", "quote.accepted"})
+#: Tables that a profile may keep its quotes in (`quotes.PROFILES`): a change of one may be that it was accepted.
+QUOTES = frozenset({"SBQQ__Quote__c", "Quote", "Order"})
 #: What a change is to us, by its type: one that may have won the deal, and the others.
 CHANGES = {"CREATE": "created", "DELETE": "deleted", "UNDELETE": "undeleted", "UPDATE": "updated"}
 #: Fields of which a change may have won the deal.
@@ -120,6 +123,8 @@ def _changes(event: Mapping[str, Any]) -> Sequence[Read]:
         what = "gap_overflow"
     elif entity == "Account":
         what = _of_account(kind, fields)
+    elif entity in QUOTES:
+        what = "deleted" if kind in ("DELETE", "GAP_DELETE") else "accepted"  # it may be: the record says
     elif kind == "CREATE" or (kind.startswith("GAP_") and kind != "GAP_DELETE") or (kind == "UPDATE" and fields & WINS):
         what = "closed_won"  # it may be: the record says
     else:
@@ -127,13 +132,13 @@ def _changes(event: Mapping[str, Any]) -> Sequence[Read]:
     return tuple(
         Read(
             event_id=f"{uuid}:{_record(record)}",
-            type=f"{entity.lower()}.{what}",
+            type=f"{'quote' if entity in QUOTES else entity.lower()}.{what}",
             object_id=_record(record),
             object=payload,
             occurred=datetime.fromtimestamp(stamp // 1000, UTC),
             object_version=stamp,
             alone={"id": uuid, "record": record, "payload": payload},
-            thin=what in ("closed_won", "changed"),
+            thin=what in ("closed_won", "changed", "accepted"),
         )
         for record in records
     )
