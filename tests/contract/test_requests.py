@@ -205,6 +205,8 @@ def xero_mistakes(request: Request) -> list[str]:
     """What Xero's published description says against a request."""
     spec = load("xero/accounting.subset.json")
     path, _, query = request.path.removeprefix("/api.xro/2.0").partition("?")
+    for listed, name in (("Invoices", "InvoiceID"), ("CreditNotes", "CreditNoteID")):
+        path = re.sub(rf"^/{listed}/[0-9a-f-]{{36}}(?=/|$)", f"/{listed}/{{{name}}}", path)
     operation = spec["paths"].get(path, {}).get(request.method.lower())
     if operation is None:
         return [f"no {request.method} {path}"]
@@ -226,7 +228,9 @@ def test_every_xero_request_is_one_that_xero_publishes() -> None:
         assert xero_mistakes(request) == [], name
         assert len(request.headers.get("Idempotency-Key", "")) <= 128
         seen.add((kind, request.method))
-    assert seen == {("customer", "POST"), ("invoice", "PUT"), ("credit_note", "PUT"), ("payment", "PUT")}
+    assert seen == {
+        ("customer", "POST"), ("invoice", "PUT"), ("invoice", "POST"), ("credit_note", "PUT"), ("payment", "PUT"),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 On the wire it is Xero: a refresh token that each use replaces, ``xero-tenant-id``, lists in and lists out, an
 idempotency key that answers again what it answered, ``where`` filters, totals that Xero adds up itself, an invoice
 number that is unique among sales invoices, a lock date, refusals as ``ValidationException`` with HTTP 400, or inside a
-200 where ``summarizeErrors=true`` is not said.
+200 where ``summarizeErrors=true`` is not said. A credit note is allocated to an invoice of its contact by a call of its
+own, up to what is open of both, and is paid once nothing remains; an invoice without payments and credits can be
+voided, and keeps its total.
 
-Simplifications: one tax per line, as sent; ``where`` knows one equality; no overpayments, no allocations;
-nothing is archived.
+Simplifications: one tax per line, as sent; ``where`` knows one equality; no overpayments; an allocation is never taken
+back; nothing is archived; the sentences of refused allocations and voids are not Xero's own.
 """
 
 from __future__ import annotations
@@ -98,11 +100,17 @@ class Xero(System):
         if request.path == TOKEN_PATH:
             return self.tokens.exchange(request)
         parts = request.segments
-        if parts[:2] != API or len(parts) != 3 or parts[2] not in LISTS:
+        one = len(parts) == 4 and parts[2] in ("Invoices", "CreditNotes")
+        allocating = len(parts) == 5 and (parts[2], parts[4]) == ("CreditNotes", "Allocations")
+        if parts[:2] != API or len(parts) < 3 or parts[2] not in LISTS or not (len(parts) == 3 or one or allocating):
             return Reply.json(404, {"Title": "Not Found", "Status": 404, "Detail": "The resource cannot be found"})
-        if request.method == "GET":
+        if len(parts) > 3 and parts[3] not in self.rows[parts[2]]:
+            return Reply.json(404, {"Title": "Not Found", "Status": 404, "Detail": "The resource cannot be found"})
+        if request.method == "GET" and one:
+            return Reply.json(200, {"Status": "OK", parts[2]: [self._shown(parts[2], self.rows[parts[2]][parts[3]])]})
+        if request.method == "GET" and not allocating:
             return self._find(request, parts[2])
-        if request.method not in ("PUT", "POST"):
+        if request.method not in (("POST",) if one else ("PUT",) if allocating else ("PUT", "POST")):
             return Reply.json(405, {"Title": "Method Not Allowed", "Status": 405})
         key = request.headers.get("idempotency-key", "")
         if len(key) > 128:
@@ -110,7 +118,7 @@ class Xero(System):
         if key in self._answered:
             body, said = self._answered[key]
             return said if body == request.body else _exception({}, "Idempotency Key was used for another request")
-        reply = self._write(request, parts[2])
+        reply = self._changed(request, parts) if one or allocating else self._write(request, parts[2])
         if key:
             self._answered[key] = (request.body, reply)
         return reply
@@ -146,6 +154,55 @@ class Xero(System):
             errors = {"HasErrors": True, "ValidationErrors": [{"Message": str(refused)}]}
             return Reply.json(200, {"Status": "OK", listed: [{**sent, **errors, "StatusAttributeString": "ERROR"}]})
         return Reply.json(200, {"Status": "OK", listed: [self._shown(listed, row)]})
+
+    def _changed(self, request: Request, parts: list[str]) -> Reply:
+        """A void of an invoice, or an allocation of a credit note."""
+        row, listed = self.rows[parts[2]][parts[3]], parts[-1] if parts[-1] == "Allocations" else parts[2]
+        try:
+            [sent] = request.json()[listed]
+            if listed == "Allocations":
+                shown = self._allocate(row, sent)
+            else:
+                self._void(parts[2], row, sent)
+                shown = self._shown(parts[2], row)
+        except Refused as refused:
+            return _exception({}, str(refused))
+        except (ValueError, TypeError, KeyError) as error:
+            return _exception({}, f"The request is no list of one: {error}")
+        return Reply.json(200, {"Status": "OK", listed: [shown]})
+
+    def _void(self, listed: str, row: Json, sent: Json) -> None:
+        if listed != "Invoices" or sent != {"InvoiceID": row["InvoiceID"], "Status": "VOIDED"}:
+            raise Refused(f"unknown to the sandbox: {', '.join(sorted(sent))}")
+        if row["Status"] != "AUTHORISED" or self.due(row) != row["Total"]:
+            raise Refused("Invoice not of valid status for modification")
+        self._dated(row)
+        row["Status"] = "VOIDED"
+
+    def _allocate(self, note: Json, sent: Json) -> Json:
+        invoice = self.rows["Invoices"].get(str(member(sent, "Invoice", "InvoiceID")))
+        if invoice is None or invoice["Status"] != "AUTHORISED" or note["Status"] != "AUTHORISED":
+            raise Refused("Invoice could not be found, or is not of valid status for an allocation")
+        amount = Decimal(sent["Amount"])
+        if not 0 < amount <= min(self.due(invoice), self.remaining(note)) or invoice["Contact"] != note["Contact"]:
+            raise Refused("The allocation amount exceeds what is outstanding")
+        self._dated(sent)
+        made = {"AllocationID": self._id(), "Amount": amount, "Date": sent["Date"], "Invoice": sent["Invoice"]}
+        note.setdefault("Allocations", []).append(made)
+        return made
+
+    def due(self, invoice: Json) -> Decimal:
+        """What is open of an invoice: its total less payments and allocated credits."""
+        credits = [one["Amount"] for note in self.rows["CreditNotes"].values() for one in note.get("Allocations", [])
+                   if one["Invoice"]["InvoiceID"] == invoice["InvoiceID"]]  # fmt: skip
+        total: Decimal = invoice["Total"]
+        return total - self.paid(invoice) - sum(credits, Decimal(0))
+
+    @staticmethod
+    def remaining(note: Json) -> Decimal:
+        """What of a credit note is not allocated."""
+        total: Decimal = note["Total"]
+        return total - sum((one["Amount"] for one in note.get("Allocations", [])), Decimal(0))
 
     def _contact(self, sent: Json) -> Json:
         """Created or updated by contact number; a name belongs to one contact."""
@@ -206,7 +263,7 @@ class Xero(System):
         invoice = self.rows["Invoices"].get(str(member(sent, "Invoice", "InvoiceID")))
         if invoice is None:
             raise Refused("Invoice could not be found")
-        if Decimal(sent["Amount"]) > invoice["Total"] - self.paid(invoice):
+        if Decimal(sent["Amount"]) > self.due(invoice) or invoice["Status"] != "AUTHORISED":
             raise Refused("Payment amount exceeds the amount outstanding on this document")
         return {**sent, "Status": "AUTHORISED", "Amount": Decimal(sent["Amount"])}
 
@@ -222,6 +279,13 @@ class Xero(System):
             if name in shown:
                 midnight = datetime.fromisoformat(f"{shown[name]}T00:00:00+00:00")
                 shown[name] = f"/Date({int(midnight.timestamp())}000+0000)/"
+        if listed == "Invoices":
+            void = row["Status"] == "VOIDED"
+            shown |= {"AmountDue": Decimal(0) if void else self.due(row), "AmountPaid": self.paid(row)}
+            shown["Status"] = row["Status"] if void or self.due(row) else "PAID"
+        if listed == "CreditNotes":
+            shown |= {"RemainingCredit": self.remaining(row), "Allocations": row.get("Allocations", [])}
+            shown["Status"] = row["Status"] if self.remaining(row) else "PAID"
         if listed == "Payments":
             invoice = self.rows["Invoices"][row["Invoice"]["InvoiceID"]]
             shown["Invoice"] = {name: invoice[name] for name in ("InvoiceID", "InvoiceNumber", "CurrencyCode")}
@@ -239,7 +303,7 @@ class Xero(System):
         currency = str(row.get("CurrencyCode") or parent.get("CurrencyCode") or "")
         total: Decimal = row.get("Total") or row.get("Amount") or Decimal(0)
         status = str(row.get("Status") or row.get("ContactStatus"))
-        if listed == "Invoices" and self.paid(row) == row["Total"]:
+        if listed == "Invoices" and status != "VOIDED" and self.due(row) == 0:
             status = "PAID"
         return Entry(
             self.name, self.account, str(row.get("Reference") or row.get("ContactNumber") or ""), kind, row[ident],

@@ -14,11 +14,13 @@ from infra.accept import examples, outcome
 from infra.local.sandbox import Fault, wire
 from infra.local.sandbox.xero import Xero
 from tests.integration.systems.cases.rotating import Store
+from tests.integration.systems.cases.xero import Case
 from tests.integration.systems.conftest import Bench
 from tieout import systems
 from tieout.aws.http import HttpWire
 from tieout.contract import Wire, Work
 from tieout.core.exchange import Request
+from tieout.core.money import Currency, Money
 from tieout.core.parse import write_json
 from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain
 
@@ -169,3 +171,116 @@ def test_the_sandbox_answers_an_idempotency_key_again_and_refuses_it_for_other_b
         XERO.send(desk.wire, [dataclasses.replace(work, payload=other)])
     assert isinstance(desk.there, Xero)
     assert httpx.get(desk.there.base_url + "/api.xro/2.0/Invoices").status_code == 401
+
+
+# --- credit notes and voids --------------------------------------------------------------------------------------
+@pytest.fixture
+def case(bench: Bench) -> Case:
+    return Case(bench)
+
+
+def note(case: Case, minor: int, mark: str = "") -> Work:
+    """A credit note of one line without tax against the one invoice."""
+    value = Money(minor, Currency.of("USD")).decimal
+    line = {**MADE["credit_note"]["LineItems"][0], "UnitAmount": value, "LineAmount": value, "TaxAmount": 0}
+    parents = case.parents("credit_note", "create", "settled")
+    allocation = {**parents["Allocations"][0], "Amount": value}
+    change = {**parents, "Allocations": [allocation], "LineItems": [line], "CreditNoteNumber": f"CN-{mark}"}
+    return case.make("credit_note", "create", mark, minor, **change)
+
+
+def remaining(case: Case) -> list[Decimal]:
+    there = case.bench.sandboxes.of(Xero)
+    return [there.remaining(row) for row in there.rows["CreditNotes"].values()]
+
+
+def test_a_credit_note_is_allocated_over_what_is_open_of_both_and_no_more(case: Case) -> None:
+    case.post(note(case, 50_000, "part"))
+    assert list(case.owed().values()) == [4_438]
+    more = note(case, 5_000, "more")
+    case.post(more)
+    assert list(case.owed().values()) == [0]
+    assert remaining(case) == [0, Decimal("5.62")]
+    assert case.found(more) == "complete"
+    case.post(more)
+    assert remaining(case) == [0, Decimal("5.62")]
+
+
+def test_a_credit_note_that_is_there_is_looked_for_and_never_made_again_when_its_key_is_forgotten(case: Case) -> None:
+    work, there = case.settles("credit_note", "create"), case.bench.sandboxes.of(Xero)
+    case.bench.sandboxes.faults.add(Fault("drop_before", "PUT .*/Allocations$"))
+    with pytest.raises(Uncertain):
+        case.target.send(case.wire, [work])
+    there._answered.clear()
+    assert case.found(work) == "partial"
+    case.post(work)
+    assert len(there.rows["CreditNotes"]) == 1
+    assert list(case.owed().values()) == [0]
+
+
+def test_a_refusal_to_allocate_is_doubt_and_then_a_persons(case: Case) -> None:
+    work = case.settles("credit_note", "create")
+    for verdict, said in ((Uncertain, "target_unclear"), (NeedsHuman, "period_closed")):
+        case.bench.sandboxes.faults.add(Fault("closed_period", "PUT .*/Allocations$"))
+        with pytest.raises(verdict, match=said):
+            case.target.send(case.wire, [work])
+        assert case.found(work) == "partial"
+    case.post(work)
+    assert list(case.owed().values()) == [0]
+
+
+def test_a_credit_of_an_invoice_that_is_paid_stays_on_account(case: Case) -> None:
+    case.post(case.make("payment", "create", "", **case.parents("payment", "create", "settled")))
+    work = case.settles("credit_note", "create")
+    case.post(work)
+    assert remaining(case) == [Decimal("544.38")]
+    assert case.found(work) == "complete"
+
+
+@pytest.mark.parametrize("shown", [{"AmountDue": "12.00"}, {"AmountDue": None}, {"AmountDue": True}])
+def test_an_invoice_that_does_not_show_what_is_open_leaves_the_credit_note_in_doubt(
+    case: Case, shown: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, there = case.settles("credit_note", "create"), case.bench.sandboxes.of(Xero)
+    usual = there._shown
+    monkeypatch.setattr(
+        there, "_shown", lambda listed, row: usual(listed, row) | (shown if listed == "Invoices" else {})
+    )
+    with pytest.raises(Uncertain, match="target_unclear"):
+        case.target.send(case.wire, [work])
+    assert remaining(case) == [Decimal("544.38")]
+
+
+def test_a_void_is_refused_where_something_is_applied_to_the_invoice(case: Case) -> None:
+    paid = case.parents("payment", "create", "settled")
+    case.post(case.make("payment", "create", "", **paid))
+    void = case.make("invoice", "void", "void", InvoiceID=paid["Invoice"]["InvoiceID"])
+    with pytest.raises(NeedsHuman, match="target_refused"):
+        case.target.send(case.wire, [void])
+    assert case.found(void) == "absent"
+
+
+def test_a_void_leaves_the_invoice_with_its_total_and_is_known_when_its_key_is_forgotten(case: Case) -> None:
+    work, there = case.work("invoice", "void"), case.bench.sandboxes.of(Xero)
+    echo = case.post(work)
+    assert (echo.total, echo.currency) == (54_438, "USD")
+    assert [row["Status"] for row in there.rows["Invoices"].values()] == ["VOIDED"]
+    there._answered.clear()
+    assert case.post(work).remote == echo.remote
+
+
+def test_a_void_of_an_invoice_of_another_total_is_a_persons(case: Case) -> None:
+    work, there = case.work("invoice", "void"), case.bench.sandboxes.of(Xero)
+    next(iter(there.rows["Invoices"].values()))["Total"] += 1
+    echo = case.target.send(case.wire, [work])[0]
+    assert echo is not None
+    assert echo.total == 54_538
+    assert case.found(work) == "ambiguous"
+
+
+def test_a_void_in_a_locked_period_is_refused(case: Case) -> None:
+    work = case.work("invoice", "void")
+    case.bench.sandboxes.of(Xero).lock_date = date(2026, 11, 30)
+    with pytest.raises(NeedsHuman, match="period_closed"):
+        case.target.send(case.wire, [work])
+    assert case.found(work) == "absent"

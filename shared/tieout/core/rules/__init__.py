@@ -16,7 +16,7 @@ from tieout.core.rules.registry import REGISTRY
 
 MODULES: Final = (
     "amounts", "days", "names", "avalara", "businesscentral", "chargebee", "hubspot", "netsuite", "quickbooks",
-    "salesforce", "sap", "stripe", "stripe_cash", "tryton", "zendesk", "zuora",
+    "salesforce", "sap", "stripe", "stripe_cash", "tryton", "xero", "zendesk", "zuora",
 )  # fmt: skip
 """The modules of this room that hold rules; one line each, those that all systems use first."""
 

@@ -6,18 +6,24 @@ of our reference and the bytes) stands behind that, for a resend that overtakes 
 
 `summarizeErrors=true` is sent because the published default is *false*, under which a refused document comes back with
 HTTP 200. Refusals inside a 200 are understood all the same.
+
+A credit note is allocated to its invoice by a second call, over what is open of the two and never more. One that is
+made and not allocated although both are open is half of what was asked for: it is looked for before it is sent, always,
+so that the next send goes on with it. A void changes the invoice in place.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import quote
 
 from tieout.contract import Action, Budget, Echo, Finds, Found, Quiet, Rate, Reference, Wire, Work
 from tieout.core.classify import Answer, Row
-from tieout.core.exchange import JSON, Request, difference, judge, member, minor, read_answer
+from tieout.core.exchange import JSON, Request, behind, difference, judge, member, minor, read_answer
 from tieout.core.parse import write_json
 from tieout.core.verdicts import NeedsHuman, Uncertain, Verdict
 
@@ -29,6 +35,7 @@ SHAPES: Final[Mapping[str, tuple[str, str, str, str, str]]] = {
     "credit_note": ("CreditNotes", "CreditNoteID", "Reference", "CreditNoteNumber", "Total"),
     "payment": ("Payments", "PaymentID", "Reference", "", "Amount"),
 }
+ALLOCATIONS: Final = "Allocations"
 #: What lives no more: a document in one of these states is none.
 DEAD: Final = frozenset({"DELETED", "VOIDED"})
 
@@ -50,7 +57,8 @@ class Xero:
     budget = Budget(concurrency=5, rates=(Rate(60, 60), Rate(5000, 86_400)))
     actions: Mapping[tuple[str, str], Action] = {
         ("customer", "upsert"): Action("xero.customer", echo=("ref",), once=False),
-        ("invoice", "create"): Action("xero.invoice"),
+        ("invoice", "create"): Action("xero.invoice", undo="void"),
+        ("invoice", "void"): Action("xero.invoice_void", once=False),
         ("credit_note", "create"): Action("xero.credit_note"),
         ("payment", "create"): Action("xero.payment"),
     }
@@ -64,11 +72,15 @@ class Xero:
 
     def build(self, kind: str, action: str, ref: str, payload: Mapping[str, Any]) -> bytes:
         """One document as it will be sent and recorded, our reference in the field where it is looked for."""
-        listed, _, reference, _, total = SHAPES[kind]
+        listed, ident, reference, _, total = SHAPES[kind]
+        if action == "void":
+            path, body = f"{API}/{listed}/{quote(str(payload[ident]), safe='')}", write_json({listed: [payload]})
+            headers = {"Content-Type": JSON, "Accept": JSON, "Idempotency-Key": _key(ref, body)}
+            return Request("POST", path, body, headers).dump()
         body = write_json({listed: [{**payload, reference: ref}]})
         headers = {"Content-Type": JSON, "Accept": JSON}
         if self.actions[kind, action].once:
-            headers["Idempotency-Key"] = f"{ref}-{hashlib.sha256(body).hexdigest()[:16]}"
+            headers["Idempotency-Key"] = _key(ref, body)
         # Without unitdp a unit price of more than two decimals is rounded without a word.
         query = "summarizeErrors=true" + ("&unitdp=4" if total == "Total" else "")
         method = "PUT" if self.actions[kind, action].once else "POST"
@@ -80,20 +92,105 @@ class Xero:
 
     def _send(self, wire: Wire, work: Work) -> Echo:
         request = Request.load(work.payload)
-        answer = wire.call(
-            request.method, request.path, headers={**request.headers, **_tenant(wire)}, body=request.body
-        )
+        if work.action == "void":
+            return self._void(wire, work, request)
+        allocation = _allocation(work)
+        there = self._alive(wire, work) if allocation else []
+        if len(there) > 1:
+            raise Uncertain("target_duplicate", f"{len(there)} with {work.ref}")
+        row = there[0] if there else self._written(wire, work, request)
+        echo = _echo(row, work)
+        if allocation and not difference(self.actions[work.kind, work.action].echo, work, echo):
+            with behind("allocating it", written=not there):
+                self._allocate(wire, work, echo.remote, allocation)
+        return echo
+
+    def _written(self, wire: Wire, work: Work, request: Request) -> Mapping[str, Any]:
+        """The document that the answer to a recorded request shows."""
+        body = request.body
+        if _allocation(work):  # it is a call of its own
+            listed = SHAPES[work.kind][0]
+            body = write_json({listed: [{name: value for name, value in _sent(work).items() if name != ALLOCATIONS}]})
+        answer = wire.call(request.method, request.path, headers={**request.headers, **_tenant(wire)}, body=body)
         judge(self.verdicts, answer, error_text(answer))
         rows = _rows(read_answer(answer), work.kind)
         if len(rows) != 1 or _refused(rows[0]) or not member(rows[0], SHAPES[work.kind][1]):
             said = error_text(answer) or "no document in the answer"
             raise Uncertain("target_unclear", f"HTTP {answer.status} {said[:200]}", status=answer.status)
-        return _echo(rows[0], work)
+        return rows[0]
+
+    def _void(self, wire: Wire, work: Work, request: Request) -> Echo:
+        """The invoice as it shows that it is void. One that is void already Xero refuses, and so it is read then."""
+        try:
+            row = self._written(wire, work, request)
+        except NeedsHuman:
+            found = self.find(wire, work)
+            if found.state != "complete" or found.echo is None:
+                raise
+            return found.echo
+        if row.get("Status") not in DEAD:
+            raise Uncertain("target_unclear", f"the invoice is {row.get('Status')} after its void", status=200)
+        return _gone(row, work)
+
+    def _unallocated(self, wire: Wire, ident: str, allocation: Mapping[str, Any]) -> Decimal | None:
+        """How much of a credit note is to be allocated to its invoice; ``None`` where nothing is.
+
+        That is so where it is allocated there already, where nothing is open of the one or the other, and where their
+        currencies differ: it then stands on account.
+        """
+        invoice = str(member(allocation, "Invoice", "InvoiceID"))
+        note, owed = self._one(wire, "credit_note", ident), self._one(wire, "invoice", invoice)
+        listed = note.get(ALLOCATIONS)
+        if any(member(one, "Invoice", "InvoiceID") == invoice for one in (listed if isinstance(listed, list) else ())):
+            return None
+        if note.get("CurrencyCode") != owed.get("CurrencyCode") or owed.get("Status") != "AUTHORISED":
+            return None
+        amounts = [allocation.get("Amount"), note.get("RemainingCredit"), owed.get("AmountDue")]
+        known = [Decimal(one) for one in amounts if isinstance(one, int | Decimal) and not isinstance(one, bool)]
+        if len(known) != len(amounts):
+            raise Uncertain("target_unclear", "credit note or invoice do not show what is open", status=200)
+        return min(known) if min(known) > 0 else None
+
+    def _allocate(self, wire: Wire, work: Work, ident: str, allocation: Mapping[str, Any]) -> None:
+        """Allocate what is open of both; Xero itself refuses more."""
+        amount = self._unallocated(wire, ident, allocation)
+        if amount is None:
+            return
+        body = write_json({ALLOCATIONS: [{**allocation, "Amount": amount}]})
+        path = f"{API}/{SHAPES['credit_note'][0]}/{quote(ident, safe='')}/{ALLOCATIONS}?summarizeErrors=true"
+        headers = {"Content-Type": JSON, "Accept": JSON, "Idempotency-Key": _key(work.ref, body), **_tenant(wire)}
+        answer = wire.call("PUT", path, headers=headers, body=body)
+        judge(self.verdicts, answer, error_text(answer))
+        rows = member(read_answer(answer), ALLOCATIONS)
+        if not isinstance(rows, list) or len(rows) != 1 or not isinstance(rows[0], Mapping) or _refused(rows[0]):
+            said = error_text(answer) or "no allocation in the answer"
+            raise Uncertain("target_unclear", f"HTTP {answer.status} {said[:200]}", status=answer.status)
+
+    def _one(self, wire: Wire, kind: str, ident: str) -> Mapping[str, Any]:
+        """A document by its own id, whole; empty where there is none."""
+        listed, field, *_ = SHAPES[kind]
+        path = f"{API}/{listed}/{quote(ident, safe='')}?unitdp=4"
+        answer = wire.call("GET", path, headers={"Accept": JSON, **_tenant(wire)})
+        if answer.status == 404:
+            return {}
+        judge(self.verdicts, answer, error_text(answer))
+        body = read_answer(answer)
+        if not isinstance(member(body, listed), list):
+            raise Uncertain("target_unclear", f"HTTP {answer.status} without {listed}", status=answer.status)
+        return next((row for row in _rows(body, kind) if row.get(field) == ident), {})
 
     def find(self, wire: Wire, work: Work) -> Found:
         """Look by our reference. A contact must show the fields that were sent."""
-        _, _, reference, _, _ = SHAPES[work.kind]
-        alive = [row for row in self._query(wire, work.kind, reference, work.ref) if row.get("Status") not in DEAD]
+        if work.action == "void":
+            row = self._one(wire, work.kind, str(_sent(work)[SHAPES[work.kind][1]]))
+            if row.get("Status") not in DEAD:
+                return Found("absent", said=f"the invoice is {row.get('Status', 'not there')}")
+            echo = _gone(row, work)
+            differs = difference(self.actions[work.kind, work.action].echo, work, echo)
+            return Found(
+                "ambiguous" if differs else "complete", echo, "target_echo_differs" if differs else "", differs
+            )
+        alive = self._alive(wire, work)
         if not alive:
             return Found("absent")
         if len(alive) > 1:
@@ -105,7 +202,14 @@ class Xero:
             return Found("ambiguous", echo, "target_echo_differs", differs)
         if not action.once and not _shows(alive[0], work):
             return Found("absent", echo, said="the contact is there and does not show this version")
-        return Found("complete", echo)
+        allocation = _allocation(work)
+        half = bool(allocation) and self._unallocated(wire, echo.remote, allocation) is not None
+        return Found("partial" if half else "complete", echo)
+
+    def _alive(self, wire: Wire, work: Work) -> list[Mapping[str, Any]]:
+        """What carries our reference and lives."""
+        rows = self._query(wire, work.kind, SHAPES[work.kind][2], work.ref)
+        return [row for row in rows if row.get("Status") not in DEAD]
 
     def look(self, wire: Wire, kind: str, facts: Mapping[str, str]) -> Sequence[Echo]:
         """Contacts with the same tax number, e-mail or name, best evidence first."""
@@ -142,6 +246,21 @@ def _tenant(wire: Wire) -> Mapping[str, str]:
     return {"xero-tenant-id": tenant} if tenant else {}
 
 
+def _key(ref: str, body: bytes) -> str:
+    return f"{ref}-{hashlib.sha256(body).hexdigest()[:16]}"
+
+
+def _sent(work: Work) -> Mapping[str, Any]:
+    """The recorded document."""
+    return _rows(read_answer(Answer(0, body=Request.load(work.payload).body)), work.kind)[0]
+
+
+def _allocation(work: Work) -> Mapping[str, Any]:
+    """The allocation that was recorded with a credit note; empty where there is none."""
+    recorded = _sent(work).get(ALLOCATIONS)
+    return recorded[0] if isinstance(recorded, list) and recorded and isinstance(recorded[0], Mapping) else {}
+
+
 def _rows(body: Any, kind: str) -> list[Mapping[str, Any]]:
     listed = member(body, SHAPES[kind][0])
     return [row for row in listed if isinstance(row, Mapping)] if isinstance(listed, list) else []
@@ -162,7 +281,11 @@ def error_text(answer: Answer) -> str:
         body = read_answer(answer)
     except Verdict:
         return ""
-    lists = [member(body, "Elements"), *(member(body, shape[0]) for shape in SHAPES.values())]
+    lists = [
+        member(body, "Elements"),
+        member(body, ALLOCATIONS),
+        *(member(body, shape[0]) for shape in SHAPES.values()),
+    ]
     errors = [
         str(member(error, "Message") or "")
         for rows in lists
@@ -189,10 +312,14 @@ def _echo(row: Mapping[str, Any], work: Work) -> Echo:
     )
 
 
+def _gone(row: Mapping[str, Any], work: Work) -> Echo:
+    """An invoice that is void, which keeps its own reference and its total: that it was meant, its id says."""
+    return replace(_echo(row, work), ref=work.ref)
+
+
 def _shows(row: Mapping[str, Any], work: Work) -> bool:
     """Whether the contact shows each plain field that was sent (addresses are not compared)."""
-    sent = _rows(read_answer(Answer(0, body=Request.load(work.payload).body)), work.kind)[0]
-    return all(row.get(name) == value for name, value in sent.items() if not isinstance(value, list | Mapping))
+    return all(row.get(name) == value for name, value in _sent(work).items() if not isinstance(value, list | Mapping))
 
 
 TARGET = Xero()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
+from infra.local.sandbox.books import to_minor
 from infra.local.sandbox.xero import Xero
 from tests.integration.systems.cases.rotating import Store
 from tests.integration.systems.law import ExampleRig
@@ -15,6 +16,7 @@ from tieout.core.money import Currency, Money
 
 class Case(ExampleRig):
     name = "xero"
+    applies: ClassVar = {("credit_note", "create"): "PUT .*/CreditNotes/[^/]+/Allocations$"}
     nothing = b'{"Contacts": [], "Invoices": [], "CreditNotes": [], "Payments": []}'
 
     @staticmethod
@@ -30,12 +32,22 @@ class Case(ExampleRig):
         )
 
     def parents(self, kind: str, action: str, mark: str) -> Mapping[str, Any]:
-        """A contact for a document, an invoice for a payment."""
-        if kind == "payment":
-            return {"Invoice": {"InvoiceID": self.post(self.work("invoice", "create", mark)).remote}}
-        if kind in ("invoice", "credit_note"):
-            return {"Contact": {"ContactID": self.post(self.make("customer", "upsert")).remote}}
-        return {}
+        """A contact for an invoice, that and the invoice for what is applied to one."""
+        if kind == "customer":
+            return {}
+        contact = {"Contact": {"ContactID": self.post(self.make("customer", "upsert")).remote}}
+        if (kind, action) == ("invoice", "create"):
+            return contact
+        ident = self.post(self.work("invoice", "create", f"{mark} made before")).remote
+        if kind == "credit_note":
+            allocation = {**self.payload(kind, action)["Allocations"][0], "Invoice": {"InvoiceID": ident}}
+            return {**contact, "Allocations": [allocation]}
+        return {"InvoiceID": ident} if action == "void" else {"Invoice": {"InvoiceID": ident}}
+
+    def owed(self) -> Mapping[str, int]:
+        """What is open of each invoice."""
+        there = self.bench.sandboxes.of(Xero)
+        return {row["Reference"]: to_minor(there.due(row), self.currency) for row in there.rows["Invoices"].values()}
 
     def amount(self, minor: int, mark: str) -> Work | None:
         """One line at its net, without tax."""
