@@ -34,8 +34,8 @@ def masters() -> dict[str, list[Master]]:
         "account": [
             Master(number, name, f"acct-{number}") for number, name in (
                 ("101", "Bank"), ("111", "Undeposited Funds"), ("119", "Accounts Receivable"), ("180", "Due from"),
-                ("125", "Disputed payments"), ("126", "Refunds to customers"), ("631", "Dispute fees"),
-                ("640", "Dispute losses"),
+                ("125", "Disputed payments"), ("126", "Refunds to customers"), ("127", "Reversed payments"),
+                ("631", "Dispute fees"), ("640", "Dispute losses"),
                 ("220", "Tax payable"), ("240", "Deferred revenue"), ("280", "Due to"), ("400", "Revenue"),
                 ("630", "Payment fees"), ("790", "Exchange differences"), ("799", "Rounding"),
             )

@@ -46,7 +46,7 @@ LENGTHS = {"OrganizationBPName1": 40, "OrganizationBPName2": 40, "BusinessPartne
            "EmailAddress": 241}  # fmt: skip
 COMPANIES = frozenset({"1710", "1010"})
 ACCOUNTS = frozenset({"12100000", "11001000", "41000000", "21800000", "22000000", "65150000", "72010000", "65901000",
-                      "12610000", "21610000", "12630000", "12640000", "65150010", "65560000"})  # fmt: skip
+                      "12610000", "21610000", "12630000", "12640000", "12650000", "65150010", "65560000"})  # fmt: skip
 MATERIALS = frozenset({"SUB-PRO", "SUB-SEAT", "SRV-SETUP", "SUB-USAGE", "SRV-SUPPORT"})
 
 

@@ -9,9 +9,11 @@ from typing import Final
 
 import pytest
 
+from tests.routed import routed
 from tests.toy import Stage, stage
 from tieout import flows, systems, tables
 from tieout.core import keys, ledger
+from tieout.core.routing import Route
 from tieout.core.writes import Item
 from tieout.flows import Flow
 from tieout.work import intake
@@ -20,6 +22,10 @@ from tieout.work.ports import Message
 EVENTS: Final = Path(__file__).resolve().parents[3] / "events"
 #: Kinds that cannot be booked before something else is: their flows must say what.
 CHILDREN: Final = frozenset({"invoice", "payment", "credit_note", "refund", "subscription"})
+
+
+#: The release has no ledger for the German company's journal entries.
+LEDGER: Final = Route("ledger", "sap", "acme", entity="DE01")
 
 
 def captured(flow: Flow) -> bytes:
@@ -55,11 +61,12 @@ def test_every_flow_of_a_dependent_kind_says_what_it_waits_for() -> None:
 
 @pytest.mark.parametrize("flow", WHOLE, ids=lambda flow: flow.name)
 def test_a_child_waits_for_its_parent_with_a_reason_and_then_as_a_case_with_an_owner(flow: Flow) -> None:
-    with stage() as on:
+    with routed(LEDGER), stage() as on:
         posting = take(on, flow)
         wait, late = {
             "customer": ("customer_not_linked", "customer_late"),
             "invoice": ("parent_missing", "parent_late"),
+            "payment": ("parent_missing", "parent_late"),
             "journal_entry": ("parent_missing", "parent_late"),
         }[str(flow.parent)]
         assert (posting["state"], posting["code"]) == (ledger.HELD, wait)

@@ -12,15 +12,21 @@ from typing import Any, Final, Literal
 
 from tieout.core import keys
 from tieout.core import money as kernel
-from tieout.core.documents import Address, Allocation, TaxBreakdown, TaxId
+from tieout.core.clocks import DocumentDate, PostingDate, TaxPoint, posting_date_of, tax_point_of
+from tieout.core.documents import Address, Allocation, JournalLine, TaxBreakdown, TaxId
 from tieout.core.money import Money
+from tieout.core.rules import days
 from tieout.core.rules.amounts import decimal, money_minor
 from tieout.core.rules.avalara import first_usable
 from tieout.core.rules.registry import rule
 from tieout.core.verdicts import Ignore, NeedsHuman
 
+TAKES_BACK: Final = frozenset({"invoice_updated", "invoice_deleted"})
+"""Events that may tell of an invoice that was voided or deleted, and tell of much else."""
 UNTAXED: Final = "none"
 """The tax code of a line without tax and without a reason: a row of its own in the tax code table."""
+BACK: Final[Mapping[str, str]] = {"refund": "customer_refunds", "payment_reversal": "payment_reversals"}
+"""The account that money which goes back is booked on, by the type of its transaction."""
 SETTLES: Final[Mapping[str, Literal["account", "invoice"]]] = {
     "adjustment": "invoice",
     "refundable": "account",
@@ -29,11 +35,25 @@ SETTLES: Final[Mapping[str, Literal["account", "invoice"]]] = {
 
 
 @rule
-def chargebee_number(document: Mapping[str, Any]) -> str | None:
-    """The number of an issued document, which is its id; one that is pending or deleted is none of our business."""
-    if document.get("status") == "pending" or document.get("deleted") is True:
+def chargebee_number(document: Mapping[str, Any], event: str | None = None) -> str | None:
+    """The number of an issued document, which is its id; one that is pending or deleted is none of our business.
+
+    Of an event that may take a document back: the number of one that was voided, or deleted after its issue.
+    """
+    gone = document.get("deleted") is True
+    if document.get("status") == "pending" or (gone and event not in TAKES_BACK):
         raise Ignore("not_for_us", "pending or deleted", reason="the document is not issued")
+    if event in TAKES_BACK and document.get("status") != "voided" and not gone:
+        raise Ignore("not_for_us", "nothing is voided", reason="the update takes nothing back")
     return document.get("id") or None
+
+
+@rule
+def chargebee_posting(document: Mapping[str, Any], event: str, zone: str) -> PostingDate:
+    """The day the books feel it, in the entity's zone: of issue, or of the voiding or deletion that is told of."""
+    voided = (document.get(name) for name in ("voided_at", "updated_at"))
+    moments = (*voided, document["date"]) if event in TAKES_BACK else (document["date"],)
+    return days.posting_date(next(moment for moment in moments if moment is not None), zone)
 
 
 @rule
@@ -236,9 +256,78 @@ def chargebee_refunded(transaction: Mapping[str, Any]) -> str | None:
     """The payment that a refund gives back; any other transaction is none of our business here."""
     if transaction.get("type") != "refund":
         raise Ignore("not_for_us", "no refund", reason="it is no refund")
-    linked = [str(part["txn_id"]) for part in transaction.get("linked_payments") or [] if part.get("txn_id")]
-    named = transaction.get("refunded_txn_id") or (linked[0] if len(linked) == 1 else None)
+    return _payment_of(transaction)
+
+
+def _payment_of(transaction: Mapping[str, Any]) -> str | None:
+    """The payment that a transaction gives back, where it names one."""
+    linked = [part.get("txn_id") or part.get("id") for part in _rows(transaction, "linked_payments")]
+    named = transaction.get("refunded_txn_id") or transaction.get("reference_transaction_id")
+    named = named or (linked[0] if len(linked) == 1 else None)
     return str(named) if named else None
+
+
+# --- money that goes back, as journal entries ----------------------------------------------------------------------
+@rule
+def chargebee_back_id(transaction: Mapping[str, Any]) -> str:
+    """The id of the entry: the transaction's; of one that failed after it had succeeded, with ``:failed``."""
+    return f"{transaction['id']}:failed" if _failed_late(transaction) else str(transaction["id"])
+
+
+@rule
+def chargebee_back_lines(transaction: Mapping[str, Any], currency: str) -> tuple[JournalLine, ...]:
+    """A refund or a reversed payment, off the clearing account; one that failed after all, back on it."""
+    account = BACK.get(str(transaction.get("type")))
+    if account is None:
+        raise Ignore("not_for_us", "no refund or reversal", reason="it is no refund and no reversed payment")
+    late = _failed_late(transaction)
+    if transaction.get("status") != "success" and not late:
+        raise Ignore("not_for_us", "not succeeded", reason="the money has not moved")
+    amount = money_minor(transaction["amount"], currency)
+    text = f"Chargebee {transaction['type']} {transaction['id']}" + (" failed" if late else "")
+    debit, credit = ("payment_clearing", account) if late else (account, "payment_clearing")
+    return (
+        JournalLine(account=debit, side="debit", amount=amount, text=text[:255]),
+        JournalLine(account=credit, side="credit", amount=amount, text=text[:255]),
+    )
+
+
+@rule
+def chargebee_back_day(transaction: Mapping[str, Any], zone: str) -> DocumentDate:
+    """The day on which the money moved, in the entity's zone: of the transaction, or of its late failure."""
+    moment = transaction.get("updated_at") if _failed_late(transaction) else transaction["date"]
+    return days.document_date(transaction["date"] if moment is None else moment, zone)
+
+
+@rule
+def chargebee_back_tax_point(transaction: Mapping[str, Any], zone: str) -> TaxPoint:
+    """The tax point: that day."""
+    return tax_point_of(chargebee_back_day(transaction, zone))
+
+
+@rule
+def chargebee_back_posting(transaction: Mapping[str, Any], zone: str) -> PostingDate:
+    """The posting date: that day."""
+    return posting_date_of(chargebee_back_day(transaction, zone))
+
+
+@rule
+def chargebee_back_parent_kind(transaction: Mapping[str, Any]) -> str:
+    """What must be booked before: the payment; of a late failure, the entry that it takes back."""
+    return "journal_entry" if _failed_late(transaction) else "payment"
+
+
+@rule
+def chargebee_back_parent(transaction: Mapping[str, Any]) -> str:
+    """That document's id."""
+    named = str(transaction["id"]) if _failed_late(transaction) else _payment_of(transaction)
+    if not named:
+        raise NeedsHuman("payment_unknown", "no payment", what=str(transaction["id"])[:64], payment="none named")
+    return named
+
+
+def _failed_late(transaction: Mapping[str, Any]) -> bool:
+    return transaction.get("status") == "late_failure"
 
 
 @rule
