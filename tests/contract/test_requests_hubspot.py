@@ -11,7 +11,8 @@ import jsonschema
 import pytest
 
 from tests.contract.test_requests import CONTRACTS, load, request_of, requests
-from tests.unit.systems.test_readers import hubspot, portal
+from tests.unit.systems.test_readers import hubspot, portal, thin
+from tests.unit.systems.test_target_laws import always
 from tieout import systems
 from tieout.core.exchange import Request
 from tieout.systems.hubspot.source import signed_uri
@@ -66,6 +67,13 @@ def test_what_is_asked_for_a_deal_is_as_published() -> None:
     assert [mistakes(one) for one in asked] == [[], []]
     body = b'{"inputs": [{"id": "71"}], "properties": ["name"], "propertiesWithHistory": []}'
     assert mistakes(Request("POST", "/crm/v3/objects/line_items/batch/read", body)) == []
+
+
+def test_what_is_asked_for_a_company_is_as_published() -> None:
+    read = next(one for one in thin("hubspot") if one.type == "company.changed")
+    wire = always(200, {"id": read.object_id, "properties": {}})
+    systems.reader("hubspot").again(wire, read)
+    assert [mistakes(Request(method, path)) for method, path in wire.asked] == [[]]
 
 
 def test_the_published_429_is_read_with_its_policy() -> None:

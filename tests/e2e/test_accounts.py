@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from infra.local.sandbox import When
+from infra.local.sandbox.hubspot import HubSpot
 from infra.local.sandbox.salesforce import Product
 from tests.e2e.scene import Scene, scene
 from tests.e2e.test_partner_bus import relay, wired
@@ -114,3 +115,28 @@ def test_a_second_deal_that_finds_our_own_record_does_not_call_it_somebody_else_
         on.settle()
         assert of_accounts(on) == [(ledger.MADE, "")]
         assert names(on) == ["Northwind Robots, Inc."]
+
+
+# --- HubSpot -------------------------------------------------------------------------------------------------------
+def test_a_company_of_hubspot_that_is_a_customer_is_renamed_in_the_erp_and_a_prospect_is_ignored() -> None:
+    with scene(customer=False) as on:
+        portal = on.sandboxes.of(HubSpot)
+        deal = portal.add_deal()
+        company = deal["associations"]["companies"][0]["id"]
+        prospect = portal.add("companies", {"name": "Window Shopper LLC"})["id"]
+        portal.win(deal)
+        on.settle()
+        portal.change_company(company, name="Northwind Robots Inc", city="Brooklyn")
+        portal.change_company(prospect, phone="+1 212 555 0199")
+        portal.change_company(company, numberofemployees="7")
+        on.settle()
+        assert names(on) == ["Northwind Robots Inc"]
+        told = {(item["type"], item["find"], item["state"]) for item in on.events() if "company" in item["type"]}
+        assert told == {
+            ("company.changed", company, ledger.MADE), ("company.changed", company, ledger.DUPLICATE),
+            ("company.changed", prospect, ledger.IGNORED),
+            ("company.propertyChange.numberofemployees", company, ledger.IGNORED),
+        }  # fmt: skip
+        portal.change_company(prospect, finance_customer="true", selling_entity="US01")
+        on.settle()
+        assert names(on) == ["Northwind Robots Inc", "Window Shopper LLC"]

@@ -237,13 +237,20 @@ class HubSpot(System):
             self._write(deal, {"dealstage": "closedwon", "hs_is_closed_won": "true"})
             return self.tell(deal, ("dealstage", "hs_is_closed_won"), when)
 
-    def tell(self, deal: Json, names: Sequence[str], when: When = NOW) -> str:
+    def change_company(self, company: str, when: When = NOW, **properties: str | None) -> str:
+        """Somebody edits a company; returns the id of the body that tells of it."""
+        with self.lock:
+            row = self.rows["companies"][company]
+            self._write(row, properties)
+            return self.tell(row, list(properties), when, "company")
+
+    def tell(self, deal: Json, names: Sequence[str], when: When = NOW, kind: str = "deal") -> str:
         """One body with an event for each of these properties."""
         at = int(self.now().timestamp() * 1000)
         body = dumps([
             {"eventId": int(self.ids.code(f"{deal['id']}/{name}/{at}", 8), 36) % 10**10, "subscriptionId": 25 + number,
              "portalId": int(self.account), "appId": 1160452, "occurredAt": at, "attemptNumber": 0,
-             "subscriptionType": "deal.propertyChange", "objectId": int(deal["id"]), "propertyName": name,
+             "subscriptionType": f"{kind}.propertyChange", "objectId": int(deal["id"]), "propertyName": name,
              "propertyValue": deal["properties"].get(name), "changeSource": "CRM", "sourceId": "userId:910901"}
             for number, name in enumerate(names)
         ])  # fmt: skip

@@ -359,6 +359,39 @@ def test_line_items_that_are_not_shown_yet_are_waited_for() -> None:
         hubspot(portal(lines=["71"]))
 
 
+COMPANY: Mapping[str, Any] = {
+    "id": "8812345", "archived": False, "updatedAt": "2026-12-01T00:00:00.000Z",
+    "properties": {"name": "Northwind Traders Inc", "selling_entity": None, "finance_customer": "false"},
+    "propertiesWithHistory": {"name": [{"value": "Northwind Traders Inc", "timestamp": "2026-11-20T14:03:20.123Z"}],
+                              "city": [{"value": "New York", "timestamp": "2026-10-01T09:00:00.000Z"}]},
+}  # fmt: skip
+
+
+def company_of(shown: Mapping[str, Any], **event: Any) -> Read:
+    read = next(one for one in thin("hubspot") if one.type == "company.changed")
+    read = replace(read, object={**read.object, **event})
+    return systems.reader("hubspot").again(always(200, shown), read)
+
+
+def test_a_company_is_read_at_the_last_change_of_what_finance_sees_and_says_whether_it_is_marked() -> None:
+    whole = company_of(COMPANY)
+    assert (whole.object_version, whole.entity, whole.claimed, whole.thin) == (1795183400123, None, False, False)
+    assert "propertiesWithHistory" not in whole.object
+    marked = company_of({**COMPANY, "properties": {"finance_customer": "true", "selling_entity": "US01"}})
+    assert (marked.claimed, marked.entity) == (True, "US01")
+    merged = company_of({**COMPANY, "id": "9", "properties": {"hs_merged_object_ids": "8812345"}})
+    assert (merged.object["id"], merged.object_id) == ("9", "8812345")
+
+
+def test_a_company_that_shows_an_older_state_is_waited_for_unless_it_is_new() -> None:
+    older = {**COMPANY, "propertiesWithHistory": {"name": [{"value": "x", "timestamp": "2026-11-20T14:00:00.000Z"}]}}
+    with pytest.raises(TryAgain, match="source_behind"):
+        company_of(older)
+    assert company_of(older, propertyName=None).thin is False
+    with pytest.raises(NeedsHuman, match="source_unreadable"):
+        company_of({**COMPANY, "id": "1"})
+
+
 # --- Salesforce ----------------------------------------------------------------------------------------------------
 DEAL: Mapping[str, Any] = {
     "attributes": {"type": "Opportunity"}, "Id": "006RM000yTznfKcYQI", "IsWon": True, "Selling_Entity__c": "US01",

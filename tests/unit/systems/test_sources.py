@@ -297,6 +297,20 @@ def test_hubspot_sends_up_to_a_hundred_events_each_with_an_id_of_its_own() -> No
         systems.source("hubspot").read(json.dumps(many).encode())
 
 
+@pytest.mark.parametrize(("type_", "name", "read_as"), [
+    ("company.propertyChange", "city", "company.changed"), ("company.creation", None, "company.changed"),
+    ("company.propertyChange", "finance_customer", "company.changed"),
+    ("company.propertyChange", "numberofemployees", "company.propertyChange.numberofemployees"),
+    ("company.deletion", None, "company.deletion"), ("deal.propertyChange", "city", "deal.propertyChange.city"),
+])  # fmt: skip
+def test_a_change_of_a_hubspot_company_is_read_again_where_finance_may_see_it(
+    type_: str, name: str | None, read_as: str
+) -> None:
+    event = {**json.loads(body_of("hubspot"))[0], "subscriptionType": type_, "propertyName": name}
+    [read] = systems.source("hubspot").read(json.dumps([event]).encode())
+    assert (read.type, read.thin) == (read_as, read_as == "company.changed")
+
+
 def test_chargebee_orders_by_resource_version_and_reads_no_other_api_version() -> None:
     event = json.loads(body_of("chargebee"))
     about = event["content"]["invoice"]

@@ -1,13 +1,14 @@
-"""HubSpot, asked: a deal with the history of its stage, its company and its line items, laid beside it.
+"""HubSpot, asked: a company, or a deal with the history of its stage, its company and its line items, laid beside it.
 
 A deal's version is the moment of its last change of stage, out of the history, and not of its last change of anything:
 two events about one change, and whatever is edited later, are the same win. Associations come with the deal; a company
-that was merged is shown under its survivor's id, which names the old one in ``hs_merged_object_ids``.
+that was merged is shown under its survivor's id, which names the old one in ``hs_merged_object_ids``. A company's
+version is likewise the last change of anything that finance sees of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
@@ -18,6 +19,7 @@ from tieout.core.clocks import EventInstant
 from tieout.core.exchange import JSON, judge, member, read_answer
 from tieout.core.parse import write_json
 from tieout.core.verdicts import Ignore, NeedsHuman, TryAgain, Verdict
+from tieout.systems.hubspot.source import SEEN
 from tieout.systems.hubspot.target import CRM, TARGET, error_text
 
 DEAL: Final = (
@@ -28,6 +30,8 @@ COMPANY: Final = (
     "name", "phone", "address", "address2", "city", "state", "zip", "hs_country_code", "payment_terms", "domain",
     "billing_email", "hs_merged_object_ids",
 )  # fmt: skip
+#: What the change of a company asks for beside: finance's mark, and who sells to it.
+MARKS: Final = ("selling_entity", "finance_customer")
 LINE: Final = ("hs_sku", "hs_product_id", "name", "quantity", "price", "amount", "recurringbillingfrequency")
 #: Lines that one call reads.
 LINES_MOST: Final = 100
@@ -48,13 +52,35 @@ class HubSpot:
     )
 
     def again(self, wire: Wire, read: Read) -> Read:
+        """The object whole: a company, or a won deal."""
+        return self._customer(wire, read) if read.type == "company.changed" else self._deal(wire, read)
+
+    def _customer(self, wire: Wire, read: Read) -> Read:
+        """The company. Whether it is finance's is for the books to say, unless it is marked as such."""
+        names = ",".join(sorted(SEEN))
+        query = f"properties={','.join((*COMPANY, *MARKS))}&propertiesWithHistory={names}"
+        company = self._object(wire, f"{CRM}/companies/{quote(read.object_id, safe='')}?{query}", read.object_id)
+        version = _changed(company, SEEN)
+        if read.object.get("propertyName"):  # of a company that is new, nothing may have been changed yet
+            self._not_behind(version, read)
+        whole = {name: value for name, value in company.items() if name != "propertiesWithHistory"}
+        return replace(
+            read, object=whole, object_version=version or read.object_version, thin=False,
+            entity=member(company, "properties", "selling_entity") or None,
+            claimed=member(company, "properties", "finance_customer") == "true",
+        )  # fmt: skip
+
+    def _not_behind(self, version: int | None, read: Read) -> None:
+        skew = self.quiet.clock_skew * 1000
+        if version is not None and read.object_version is not None and version + skew < read.object_version:
+            raise TryAgain("source_behind", f"changed at {version}, the event tells of {read.object_version}")
+
+    def _deal(self, wire: Wire, read: Read) -> Read:
         """The won deal with company and lines; any other deal is none of our business, and needs no more calls."""
         query = f"properties={','.join(DEAL)}&propertiesWithHistory=dealstage&associations=companies,line_items"
         deal = self._object(wire, f"{CRM}/deals/{quote(read.object_id, safe='')}?{query}", read.object_id)
-        version = _changed(deal)
-        skew = self.quiet.clock_skew * 1000
-        if version is not None and read.object_version is not None and version + skew < read.object_version:
-            raise TryAgain("source_behind", f"stage of {version}, the event tells of {read.object_version}")
+        version = _changed(deal, ("dealstage",))
+        self._not_behind(version, read)
         properties = member(deal, "properties")
         if member(properties, "hs_is_closed_won") != "true" and member(properties, "dealstage") != "closedwon":
             raise Ignore("not_for_us", "not won", reason="the deal is not won")
@@ -113,10 +139,10 @@ def _associated(deal: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
     return [one for one in member(found, "results") or [] if isinstance(one, Mapping) and one.get("id")]
 
 
-def _changed(deal: Mapping[str, Any]) -> int | None:
-    """When the stage changed last, in milliseconds; ``None`` where the history does not say."""
+def _changed(shown: Mapping[str, Any], names: Iterable[str]) -> int | None:
+    """When one of these properties changed last, in milliseconds; ``None`` where the history does not say."""
     moments = []
-    for one in member(deal, "propertiesWithHistory", "dealstage") or []:
+    for one in (one for name in names for one in member(shown, "propertiesWithHistory", name) or []):
         try:
             moments.append(int(EventInstant.parse(str(member(one, "timestamp"))).value.timestamp() * 1000))
         except Verdict:

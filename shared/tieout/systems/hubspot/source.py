@@ -4,7 +4,8 @@ Signature v3: ``X-HubSpot-Signature-v3`` = base64 HMAC-SHA256(client secret, met
 timestamp in milliseconds in ``X-HubSpot-Request-Timestamp`` and no older than five minutes. The URI is the public one,
 query included; before it is hashed, a few percent-encoded characters are decoded (`DECODED`), and no others.
 An event tells one property of one object, and its type names the property (``deal.propertyChange.dealstage``); the
-whole of it is read from where ``rereads`` says.
+whole of it is read from where ``rereads`` says. A company that is new, or of which something changed that finance sees,
+is ``company.changed``, whatever it was.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ _DECODED = re.compile("|".join(DECODED), re.IGNORECASE)
 EVENTS_MOST: Final = 100
 LAST_MILLISECOND: Final = 253_402_300_799_999
 LAST_ID: Final = 10**18
+#: Properties of a company that finance sees.
+SEEN: Final = frozenset({
+    "name", "phone", "address", "address2", "city", "state", "zip", "hs_country_code", "payment_terms", "billing_email",
+    "selling_entity", "finance_customer",
+})  # fmt: skip
 CHECKED: Final = Envelope("hubspot")
 
 
@@ -49,12 +55,13 @@ class HubSpot:
     #: Of each event of a body: how often it was tried.
     volatile: tuple[str, ...] = ("attemptNumber",)
     ignored = frozenset({
-        "company.creation", "company.deletion", "company.merge", "contact.creation", "deal.creation", "deal.deletion",
+        "company.deletion", "company.merge", "contact.creation", "deal.creation", "deal.deletion",
         "deal.merge", "deal.propertyChange.amount", "deal.propertyChange.closedate",
     })  # fmt: skip
     open = frozenset({"properties"})
     rereads: Mapping[str, str] = {
         "deal.propertyChange.dealstage": "/crm/v3/objects/deals/{id}",
+        "company.changed": "/crm/v3/objects/companies/{id}",
     }
 
     def verify(self, delivery: Delivery, secrets: Sequence[str]) -> str:
@@ -97,7 +104,9 @@ def _read(event: Mapping[str, Any]) -> Read:
     # `eventId` alone is not promised to be unique.
     occurred = CHECKED.whole(event, "occurredAt", LAST_MILLISECOND)
     type_, changed = CHECKED.text(event, "subscriptionType"), event.get("propertyName")
-    if type_.endswith(".propertyChange") and isinstance(changed, str) and changed:
+    if type_ == "company.creation" or (type_ == "company.propertyChange" and changed in SEEN):
+        type_ = "company.changed"
+    elif type_.endswith(".propertyChange") and isinstance(changed, str) and changed:
         type_ = f"{type_}.{changed[:100]}"
     ids = [CHECKED.whole(event, name, LAST_ID) for name in ("portalId", "subscriptionId", "objectId", "eventId")]
     portal, subscription, about, number = ids
