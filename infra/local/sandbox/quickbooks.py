@@ -6,8 +6,11 @@ On the wire it is QuickBooks: a refresh token that each use replaces, one entity
 unique (6240), a document number that is unique where the company says so (6140), a closing date (6210), faults with
 codes as text.
 
+A payment's lines settle invoices, and name the credit memos that settle them with it; a void leaves an invoice without
+amounts and its note with a word before it.
+
 Simplifications: tax is taken as the total that is sent; one currency a document; no automated sales tax; a query knows
-equalities with ``and``; nothing is voided.
+equalities with ``and``; a void of what is paid is not played; a payment of nothing stands in no book.
 """
 
 from __future__ import annotations
@@ -98,13 +101,19 @@ class QuickBooks(System):
         parts = request.segments
         if parts == ["query"] and request.method == "GET":
             return self._query(request.query.get("query", ""))
+        if request.method == "GET" and len(parts) == 2 and parts[0] in ENTITIES:
+            there = self.rows[parts[0]].get(parts[1])
+            if there is None:
+                return _fault(400, "ValidationFault", Refused("610", "Object Not Found"))
+            return Reply.json(200, {ENTITIES[parts[0]][0]: there, "time": self.now().isoformat()})
         if request.method != "POST" or len(parts) != 1 or parts[0] not in ENTITIES:
             return _fault(400, "ValidationFault", Refused("500", "Unsupported Operation"))
         asked = request.query.get("requestid", "")
         if asked in self._answered:
             return self._answered[asked]
         try:
-            row = self._write(parts[0], request.json())
+            void = request.query.get("operation") == "void"
+            row = self._void(parts[0], request.json()) if void else self._write(parts[0], request.json())
         except Refused as refused:
             return _fault(400, "ValidationFault", refused)
         except (ValueError, TypeError, KeyError, ArithmeticError) as error:
@@ -148,6 +157,20 @@ class QuickBooks(System):
             )
         row = self._payment(sent) if path == "payment" else self._lines(path, sent)
         return self._keep(path, row)
+
+    def _void(self, path: str, sent: Json) -> Json:
+        """An invoice without its amounts, at its version."""
+        row = self.rows[path].get(str(sent.get("Id"))) if path == "invoice" else None
+        if row is None or set(sent) != {"Id", "SyncToken"}:
+            raise Refused("610", "Object Not Found", f"Object Not Found : {sent.get('Id')}")
+        if sent["SyncToken"] != row["SyncToken"]:
+            raise Refused("5010", "Stale Object Error", "Stale Object Error : You and user were working on this.")
+        self._dated(row)
+        note = f"Voided - {row['PrivateNote']}"
+        row.update(
+            PrivateNote=note, TotalAmt=Decimal(0), Balance=Decimal(0), SyncToken=str(int(row["SyncToken"]) + 1), Line=[]
+        )
+        return row
 
     def _keep(self, path: str, row: Json) -> Json:
         ident = str(sum(len(rows) for rows in self.rows.values()) + 1)
@@ -193,23 +216,36 @@ class QuickBooks(System):
         return {**sent, "TotalAmt": total, "Balance": total}
 
     def _payment(self, sent: Json) -> Json:
-        """Applied to the invoices that its lines name; more than a balance is refused."""
-        total = Decimal(sent["TotalAmt"])
+        """Applied to the invoices and credit memos that its lines name; more than a balance is refused."""
+        total, settled = Decimal(sent["TotalAmt"]), Decimal(0)
+        named: list[tuple[Json, Decimal]] = []
         for line in sent.get("Line", []):
-            invoice = self.rows["invoice"].get(str(line["LinkedTxn"][0]["TxnId"]))
-            if invoice is None:
-                raise Refused("2500", "Invalid Reference Id", "Invalid Reference Id : Invoice not found")
-            if Decimal(line["Amount"]) > invoice["Balance"]:
+            [linked] = line["LinkedTxn"]
+            path, amount = (
+                {"Invoice": "invoice", "CreditMemo": "creditmemo"}[linked["TxnType"]],
+                Decimal(line["Amount"]),
+            )
+            row = self.rows[path].get(str(linked["TxnId"]))
+            if row is None or row["CustomerRef"] != sent["CustomerRef"]:
+                raise Refused("2500", "Invalid Reference Id", f"Invalid Reference Id : {linked['TxnType']} not found")
+            if amount > row["Balance"]:
                 raise Refused("6000", "A business validation error has occurred", "You can't apply more than is owed.")
-        for line in sent.get("Line", []):
-            self.rows["invoice"][str(line["LinkedTxn"][0]["TxnId"])]["Balance"] -= Decimal(line["Amount"])
+            named.append((row, amount))
+            settled += amount if path == "invoice" else -amount
+        if settled > total:
+            raise Refused("6000", "A business validation error has occurred", "The amounts do not add up.")
+        for row, amount in named:
+            row["Balance"] -= amount
         return {**sent, "TotalAmt": total}
 
     # --- the book ----------------------------------------------------------------------------------------------
 
     def book(self) -> list[Entry]:
         """What it holds, exactly."""
-        return [self._entry(path, row) for path in ENTITIES for row in self.rows[path].values()]
+        return [
+            self._entry(path, row) for path in ENTITIES for row in self.rows[path].values()
+            if path != "payment" or row["TotalAmt"]
+        ]  # fmt: skip
 
     def _entry(self, path: str, row: Json) -> Entry:
         _, kind, note, _ = ENTITIES[path]
@@ -217,6 +253,7 @@ class QuickBooks(System):
         settled = member(row, "Line") if path == "payment" else None
         parent = self.rows["invoice"].get(str(settled[0]["LinkedTxn"][0]["TxnId"]), {}) if settled else {}
         status = "active" if path == "customer" else "paid" if row.get("Balance") == 0 else "open"
+        status = "void" if str(row.get(note)).startswith("Voided") else status
         total = 0 if path == "customer" else to_minor(row["TotalAmt"], currency)
         return Entry(
             self.name, self.account, str(row.get(note) or ""), kind, row["Id"], currency if path != "customer" else "",

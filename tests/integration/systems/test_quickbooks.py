@@ -12,12 +12,19 @@ from infra.local.sandbox import Fault
 from infra.local.sandbox.quickbooks import QuickBooks
 from tests.integration.systems.cases.quickbooks import Case
 from tests.integration.systems.conftest import Bench
-from tieout.core.verdicts import NeedsHuman, TryAgain
+from tieout.contract import Work
+from tieout.core.money import Currency, Money
+from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain
 
 
 @pytest.fixture
 def there(bench: Bench) -> Case:
     return Case(bench)
+
+
+@pytest.fixture
+def case(there: Case) -> Case:
+    return there
 
 
 def customers(there: Case) -> list[tuple[str, str]]:
@@ -137,3 +144,92 @@ def test_throttling_is_told_from_refusal(there: Case) -> None:
     there.bench.sandboxes.faults.add(Fault("concurrency_429", "POST .*/invoice"))
     with pytest.raises(TryAgain, match="target_busy"):
         there.target.send(there.wire, [work])
+
+
+# --- what is applied, and voids ----------------------------------------------------------------------------------
+def memo(case: Case, minor: int, mark: str) -> Work:
+    """A credit memo of one line without tax against the one invoice."""
+    value = Money(minor, Currency.of("USD")).decimal
+    line = case.payload("credit_note", "create")["Line"][0]
+    line = {**line, "Amount": value, "SalesItemLineDetail": {**line["SalesItemLineDetail"], "UnitPrice": value}}
+    more = {"Line": [line], "TxnTaxDetail": {"TotalTax": 0}, "DocNumber": f"CN-{mark}"}
+    return case.make("credit_note", "create", mark, minor, **more, **case.parents("credit_note", "create", "settled"))
+
+
+def left(case: Case) -> list[Decimal]:
+    """What is open of each credit memo."""
+    return [row["Balance"] for row in case.bench.sandboxes.of(QuickBooks).rows["creditmemo"].values()]
+
+
+def test_a_credit_memo_is_applied_over_what_is_open_of_both_by_a_payment_of_nothing(case: Case) -> None:
+    case.post(memo(case, 50_000, "part"))
+    assert list(case.owed().values()) == [4_438]
+    more = memo(case, 5_000, "more")
+    for _ in range(2):
+        case.post(more)
+        assert list(case.owed().values()) == [0]
+        assert left(case) == [0, Decimal("5.62")]
+    assert case.found(more) == "complete"
+    payments = case.bench.sandboxes.of(QuickBooks).rows["payment"].values()
+    assert [(row["TotalAmt"], row["TxnDate"], len(row["Line"])) for row in payments] == [(0, "2026-11-02", 2)] * 2
+
+
+def test_a_credit_memo_that_is_there_is_applied_and_never_made_again_when_its_request_is_forgotten(case: Case) -> None:
+    work, there = case.settles("credit_note", "create"), case.bench.sandboxes.of(QuickBooks)
+    case.bench.sandboxes.faults.add(Fault("drop_before", "POST .*/payment$"))
+    with pytest.raises(Uncertain):
+        case.target.send(case.wire, [work])
+    there._answered.clear()
+    there.unique_numbers = False
+    assert case.found(work) == "partial"
+    case.post(work)
+    assert len(there.rows["creditmemo"]) == 1
+    assert list(case.owed().values()) == [0]
+
+
+def test_a_refusal_to_apply_is_doubt_and_then_a_persons(case: Case) -> None:
+    work = case.settles("credit_note", "create")
+    for verdict, said in ((Uncertain, "target_unclear"), (NeedsHuman, "period_closed")):
+        case.bench.sandboxes.faults.add(Fault("closed_period", "POST .*/payment$"))
+        with pytest.raises(verdict, match=said):
+            case.target.send(case.wire, [work])
+        assert case.found(work) == "partial"
+    case.post(work)
+    assert list(case.owed().values()) == [0]
+
+
+def test_a_void_leaves_the_invoice_without_amounts_and_is_done_once(case: Case) -> None:
+    work, there = case.work("invoice", "void"), case.bench.sandboxes.of(QuickBooks)
+    echo = case.post(work)
+    there._answered.clear()
+    assert case.post(work) == echo
+    [row] = there.rows["invoice"].values()
+    assert (row["TotalAmt"], row["SyncToken"], row["PrivateNote"].split(" - ")[0]) == (0, "1", "Voided")
+
+
+def test_a_void_of_what_is_paid_is_a_persons_because_quickbooks_would_set_the_payment_free(case: Case) -> None:
+    case.post(memo(case, 100, "little"))
+    invoice = case.parents("invoice", "void", "settled")["Id"]
+    work = case.make("invoice", "void", "void", Id=invoice)
+    with pytest.raises(NeedsHuman, match="target_refused"):
+        case.target.send(case.wire, [work])
+    assert list(case.owed().values()) == [54_338]
+
+
+@pytest.mark.parametrize("change", [{"TotalAmt": Decimal("544.39")}, {"CurrencyRef": {"value": "EUR"}}])
+def test_an_invoice_that_is_not_the_one_that_was_booked_is_not_voided(case: Case, change: dict[str, Any]) -> None:
+    work, there = case.work("invoice", "void"), case.bench.sandboxes.of(QuickBooks)
+    [row] = there.rows["invoice"].values()
+    row.update(change)
+    echo = case.target.send(case.wire, [work])[0]
+    assert echo is not None
+    assert (echo.total, echo.currency) != (54_438, "USD")
+    assert case.found(work) == "ambiguous"
+    assert not row["PrivateNote"].startswith("Voided")
+
+
+def test_a_void_of_an_invoice_that_is_gone_is_a_persons(case: Case) -> None:
+    work = case.make("invoice", "void", "void", Id="4711")
+    with pytest.raises(NeedsHuman, match="target_no_such_thing"):
+        case.target.send(case.wire, [work])
+    assert case.found(work) == "absent"
