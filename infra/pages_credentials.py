@@ -27,6 +27,11 @@ def credential_page() -> Files:
         scheme = credentials.SCHEMES[auth["scheme"]]
         used.add(scheme.name)
         readers.append((name, code(scheme.name), ", ".join(code(field) for field in credentials.needs(auth))))
+        lists = systems.lister(name).auth if name in systems.LISTERS else auth
+        if lists != auth:
+            used.add(lists["scheme"])
+            needs = ", ".join(code(field) for field in credentials.needs(lists))
+            readers.append((f"{name}, its lists", code(lists["scheme"]), needs))
     sources = []
     for name in systems.SOURCES:
         source = systems.source(name)

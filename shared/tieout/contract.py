@@ -257,7 +257,8 @@ class Wire(Protocol):
     """The authenticated transport of one account, built from its system's ``auth`` declaration.
 
     Raises ``TryAgain('target_unreachable')`` where no first byte left us and ``Uncertain('target_lost')`` where an
-    answer did not come. A path is appended to the account's base URL.
+    answer did not come. A path is appended to the account's base URL; a whole address is asked without credentials, on
+    that host or on one that the system declares (`Elsewhere`).
     """
 
     account: str
@@ -284,6 +285,13 @@ class Called(Protocol):
     name: str
     auth: Mapping[str, str]
     quiet: Quiet
+
+
+@runtime_checkable
+class Elsewhere(Protocol):
+    """A system that hands out addresses on other hosts: names, or endings of names that begin with a dot."""
+
+    elsewhere: Sequence[str]
 
 
 class Asked(Called, Protocol):
@@ -325,19 +333,27 @@ class Poll:
 
 @dataclass(frozen=True)
 class Span:
-    """What is asked for: events of these types that happened from ``since`` until before ``until``."""
+    """What is asked for: events of these types that happened from ``since`` until before ``until``.
+
+    ``place`` is what a page before gave to be kept (`Page.place`); empty where none has.
+    """
 
     since: datetime
     until: datetime
     types: Sequence[str]
+    place: str = ""
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a listing: each event as the body of its own delivery, and the next page (empty: it was the last)."""
+    """One page of a listing: each event as the body of its own delivery, and the next page (empty: it was the last).
+
+    ``place`` is kept from run to run, for a source whose list is not asked for by time but has places of its own.
+    """
 
     bodies: Sequence[bytes]
     next: str = ""
+    place: str = ""
 
 
 class Lister(Asked, Protocol):

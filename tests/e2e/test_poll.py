@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 from contextlib import redirect_stdout
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 
 from infra.local.sandbox import Fault, Line, When
 from infra.local.sandbox.chargebee import Chargebee
+from infra.local.sandbox.hubspot import HubSpot
 from tests.e2e.scene import Scene, scene
 from tieout.core import ledger
+from tieout.work import poll
 
 NEVER = When(hold=True)
 LIST = "GET /stripe/acct_us/v1/events"
@@ -101,3 +104,26 @@ def test_a_deal_whose_callout_was_lost_is_onboarded_and_one_that_was_told_is_not
         by_way = {item["find"]: item.get("via", "") for item in on.events() if item["source"] == "salesforce"}
         assert by_way == {told: "", lost: "poll"}
         assert {item["source_id"]: item["state"] for item in on.items("run")} == {told: "DONE", lost: "DONE"}
+
+
+def test_a_deal_and_a_company_of_hubspot_whose_webhooks_were_lost_come_out_of_the_journal_once() -> None:
+    account = "hubspot:24881733"
+    with scene(customer=False) as on, patch.object(poll, "accounts", lambda tables: [account]):
+        hours(on, 0.2)
+        portal = on.sandboxes.of(HubSpot)
+        deal = portal.add_deal()
+        portal.win(deal, NEVER)
+        hours(on, 1)
+        portal.change_company(deal["associations"]["companies"][0]["id"], NEVER, name="Northwind Robots Inc")
+        hours(on, 1)
+        told = [item for item in on.events() if item["source"] == "hubspot"]
+        assert sorted((item["type"], item["state"], item.get("via", "")) for item in told) == [
+            ("company.changed", ledger.MADE, "poll"), ("deal.propertyChange.dealstage", ledger.MADE, "poll"),
+        ]  # fmt: skip
+        (run,) = on.items("run")
+        assert run["state"] == "DONE"
+        names = [one.fields["companyName"] for one in on.sandboxes.netsuite.records.values() if one.type == "customer"]
+        assert names == ["Northwind Robots Inc"]
+        files = len(on.sandboxes.calls("GET /hubspot/24881733/files/"))
+        hours(on, 1)
+        assert len(on.sandboxes.calls("GET /hubspot/24881733/files/")) == files, "what was read is not read again"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -27,6 +28,7 @@ from infra.local.sandbox.wire import Json, Reply, Request, dumps
 HOST = "hooks.acme.example"
 RETRIES = (60, 300, 900, 3600, 10800)
 SEARCH_LAG = 10
+JOURNAL_KEPT = timedelta(days=3)
 OBJECTS = ("deals", "companies", "line_items", "p_tieout_status")
 UNIQUE = {"p_tieout_status": "tieout_key"}
 API = ["crm", "v3", "objects"]
@@ -57,16 +59,29 @@ class HubSpot(System):
         self.courier = Courier(agenda, deliver, f"/hooks/hubspot/{account}", RETRIES)
         self.rows: dict[str, dict[str, Json]] = {name: {} for name in OBJECTS}
         self.merged: dict[str, str] = {}
+        self.client_id = self.ids.code("client id", 36)
+        #: The journal: entries of one file each, oldest first, and tokens that may read it.
+        self.journal: list[Json] = []
+        self._tokens: set[str] = set()
         self._next = 19_248_310_000
 
     def secret(self) -> Json:
         """What the product's secret store holds for this portal."""
-        return {"base_url": self.base_url, "access_token": self.token, "client_secrets": [self.client_secret]}
+        return {"base_url": self.base_url, "access_token": self.token, "client_secrets": [self.client_secret],
+                "client_id": self.client_id, "client_secret": self.client_secret,
+                "settings": {"journal": "on"}}  # fmt: skip
 
     # --- the door ----------------------------------------------------------------------------------------------
 
     def authorise(self, request: Request) -> Reply | None:
-        """The private app's token."""
+        """The private app's token; for the journal one of its own, and for its files none."""
+        if request.segments[:1] in (["oauth"], ["files"]):
+            return None
+        if request.segments[:1] == ["webhooks-journal"]:
+            if request.headers.get("authorization", "").removeprefix("Bearer ") in self._tokens:
+                return None
+            text = "This app hasn't been granted all required scopes to make this call."
+            return Reply.json(403, Refused(403, "MISSING_SCOPES", text).body())
         if request.headers.get("authorization") == f"Bearer {self.token}":
             return None
         return Reply.json(401, Refused(401, "INVALID_AUTHENTICATION", "Authentication credentials not found.").body())
@@ -92,6 +107,12 @@ class HubSpot(System):
         """Route one authorised call."""
         try:
             parts = request.segments
+            if parts == ["oauth", "2026-03", "token"]:
+                return self._token(request)
+            if parts[:3] == ["webhooks-journal", "journal-local", "2026-03"]:
+                return self._entry(parts[3:], request)
+            if parts[:1] == ["files"]:
+                return self._file(parts[1:], request)
             if parts[:3] != API or len(parts) < 4 or parts[3] not in OBJECTS:
                 raise Refused(404, "OBJECT_NOT_FOUND", "Unable to infer object type")
             kind, rest = parts[3], parts[4:]
@@ -111,6 +132,61 @@ class HubSpot(System):
             return Reply.json(refused.status, refused.body())
         except (ValueError, KeyError, TypeError) as error:
             return Reply.json(400, Refused(400, "VALIDATION_ERROR", f"Invalid input JSON: {error}").body())
+
+    # --- the journal -------------------------------------------------------------------------------------------
+
+    def _token(self, request: Request) -> Reply:
+        form = request.form()
+        if (form.get("client_id"), form.get("client_secret")) != (self.client_id, self.client_secret):
+            raise Refused(401, "BAD_CLIENT_SECRET", "missing or invalid client secret")
+        if form.get("grant_type") != "client_credentials" or form.get("scope") != "developer.webhooks_journal.read":
+            raise Refused(400, "BAD_GRANT_TYPE", "missing or unknown grant type or scope")
+        token = self.ids.next("cc", 60)
+        self._tokens.add(token)
+        return Reply.json(200, {"access_token": token, "token_type": "bearer", "expires_in": 1800})
+
+    def _kept(self) -> list[Json]:
+        """What the journal still shows: three days of it."""
+        return [one for one in self.journal if one["at"] > self.now() - JOURNAL_KEPT]
+
+    def _entry(self, rest: list[str], request: Request) -> Reply:
+        if request.query.get("installPortalId") != self.account:
+            raise Refused(403, "MISSING_SCOPES", "the app is not installed there")
+        kept = self._kept()
+        if rest == ["earliest"]:
+            found = kept[:1]
+        elif len(rest) == 3 and (rest[0], rest[2]) == ("offset", "next"):
+            places = [number for number, one in enumerate(kept) if one["offset"] == rest[1]]
+            if not places:
+                raise Refused(404, "OBJECT_NOT_FOUND", "the offset has expired or does not exist")
+            found = kept[places[0] + 1 :][:1]
+        else:
+            raise Refused(404, "OBJECT_NOT_FOUND", "no such part of the journal")
+        if not found:
+            return Reply(204)
+        offset, expires = found[0]["offset"], self.now() + timedelta(minutes=5)
+        address = f"{self.base_url}/files/{offset}?signature={self.ids.code(offset, 32)}"
+        return Reply.json(200, {"url": address, "expiresAt": expires.isoformat(), "currentOffset": offset})
+
+    def _file(self, rest: list[str], request: Request) -> Reply:
+        found = [one for one in self.journal if rest == [one["offset"]]]
+        if not found or request.query.get("signature") != self.ids.code(found[0]["offset"], 32):
+            return Reply(403, b"<Error><Code>AccessDenied</Code></Error>", (("Content-Type", "application/xml"),))
+        if "authorization" in request.headers:
+            return Reply(400, b"<Error><Code>InvalidArgument</Code></Error>", (("Content-Type", "application/xml"),))
+        return Reply.json(200, {
+            "offset": found[0]["offset"], "journalEvents": found[0]["events"], "publishedAt": found[0]["published"],
+        })  # fmt: skip
+
+    def _publish(self, row: Json, names: Sequence[str], kind: str) -> None:
+        """An entry of the journal about a change, whatever becomes of its webhook."""
+        event = {
+            "type": "crmObject", "portalId": int(self.account), "occurredAt": self._stamp(), "action": "UPDATE",
+            "objectTypeId": {"deal": "0-3", "company": "0-2"}[kind], "objectId": int(row["id"]),
+            "propertyChanges": {name: row["properties"].get(name) for name in names},
+        }  # fmt: skip
+        offset = str(uuid.UUID(hashlib.sha256(self.ids.next("offset", 12).encode()).hexdigest()[:32]))
+        self.journal.append({"offset": offset, "at": self.now(), "published": self._stamp(), "events": [event]})
 
     # --- objects -----------------------------------------------------------------------------------------------
 
@@ -247,6 +323,7 @@ class HubSpot(System):
     def tell(self, deal: Json, names: Sequence[str], when: When = NOW, kind: str = "deal") -> str:
         """One body with an event for each of these properties."""
         at = int(self.now().timestamp() * 1000)
+        self._publish(deal, names, kind)
         body = dumps([
             {"eventId": int(self.ids.code(f"{deal['id']}/{name}/{at}", 8), 36) % 10**10, "subscriptionId": 25 + number,
              "portalId": int(self.account), "appId": 1160452, "occurredAt": at, "attemptNumber": 0,

@@ -15,12 +15,13 @@ from datetime import datetime
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tieout.aws.auth import Call, Credentials, TokenStore, credentials, plain_http_only_on_loopback
-from tieout.contract import Called, Wire
+from tieout.contract import Called, Elsewhere, Wire
 from tieout.core.classify import Answer
 from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain
 from tieout.work.ports import Unavailable
@@ -89,6 +90,8 @@ class HttpWire:
         secret = self._read()
         base_url = str(secret.get("base_url") or "").rstrip("/")
         plain_http_only_on_loopback(base_url)
+        if path.startswith(("https://", "http://")):
+            return self._once(method, elsewhere(self._system, path, base_url), dict(headers or {}), body)
         auth = self._auth(secret)
         call = Call(method, base_url + path)
         given = auth.sign(call)
@@ -142,6 +145,20 @@ class HttpWire:
     def get(self, name: str) -> bytes | None:
         """No file target."""
         raise NotImplementedError(f"{self._system.name} takes no files")
+
+
+def elsewhere(system: Called, address: str, base_url: str) -> str:
+    """An address that an answer named, where it may be asked: below the account's own, or on a declared host.
+
+    Raises ``NeedsHuman('source_unreadable')``: nobody is sent to a host because an answer says so.
+    """
+    parts = urlsplit(address)
+    hosts = system.elsewhere if isinstance(system, Elsewhere) else ()
+    host = parts.hostname or ""
+    known = any(host.endswith(one) if one.startswith(".") else host == one for one in hosts)
+    if address.startswith(f"{base_url}/") or (known and parts.scheme == "https" and not parts.username):
+        return address
+    raise NeedsHuman("source_unreadable", "a strange host", said=f"an address on the host {host[:80]}")
 
 
 def _bounded(response: httpx.Response, deadline: float) -> tuple[bytes, bool]:

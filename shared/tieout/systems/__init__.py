@@ -21,7 +21,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "salesforce": ("source", "reader", "lister", "target"),
     "chargebee": ("source", "lister", "target"),
     "zuora": ("source", "reader"),
-    "hubspot": ("source", "reader", "target"),
+    "hubspot": ("source", "reader", "lister", "target"),
     "netsuite": ("source", "reader", "lister", "target"),
     "legacy": ("target",),
     "xero": ("target",),
@@ -73,10 +73,14 @@ def reader(name: str) -> Reader:
 
 @cache
 def lister(name: str) -> Lister:
-    """How the source called ``name`` lists its events; ``KeyError`` if it does not. As `reader`."""
+    """How the source called ``name`` lists its events; ``KeyError`` if it does not. As `reader`.
+
+    It is the reader itself, unless that module has a ``LISTER`` beside it: one that is asked in another way.
+    """
     if name not in LISTERS:
         raise KeyError(name)
-    return cast("Lister", import_module(f"tieout.systems.{name}.reader").READER)
+    module = import_module(f"tieout.systems.{name}.reader")
+    return cast("Lister", getattr(module, "LISTER", None) or module.READER)
 
 
 @cache

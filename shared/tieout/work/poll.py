@@ -89,7 +89,7 @@ def listing(lister: Lister, target: str, ports: Ports, run: Run) -> Mapping[str,
             got = _page(lister, asking, wire, span, page, item)
             counts.update(_send(got, source, account, ports))
             page = got.next
-            item = _save(ports, key, item, span, page)
+            item = _save(ports, key, item, span, page, place=got.place)
             if not page or ports.remaining() < lister.quiet.client_timeout + 2 * RECORD_MARGIN:
                 return counts
     finally:
@@ -100,8 +100,9 @@ def _where(item: Item, lister: Lister, source: str, ports: Ports) -> tuple[Span,
     """The span and page to go on with; an empty span for an account that was never asked: its past is not ours."""
     how, now = lister.poll, ports.now()
     types = sorted({flow.on.type for flow in flows.FLOWS if flow.on.source == source})
+    place = str(item.get("place", ""))
     if item.get("page"):
-        return Span(ledger.instant(item["since"]), ledger.instant(item["to"]), types), str(item["page"])
+        return Span(ledger.instant(item["since"]), ledger.instant(item["to"]), types, place), str(item["page"])
     until = _whole(now - how.settle)
     if not item.get("until"):
         return Span(until, until, types), ""
@@ -109,7 +110,7 @@ def _where(item: Item, lister: Lister, source: str, ports: Ports) -> tuple[Span,
     if since < reach:
         ports.log("poll_beyond_reach", source=source, since=stamp(since), reach=stamp(reach))
     since = max(since, reach, ledger.instant(item["begun"]))
-    return Span(since, max(until, since), types), ""
+    return Span(since, max(until, since), types, place), ""
 
 
 def _whole(at: datetime) -> datetime:
@@ -171,10 +172,11 @@ def _known(known: Mapping[Key, Item], event: Key, guard: Key | None, version: in
     return event in known or (seen is not None and int(seen["version"]) >= version)
 
 
-def _save(ports: Ports, key: Key, item: Item, span: Span, page: str, *, finished: bool = True) -> Item:
+def _save(ports: Ports, key: Key, item: Item, span: Span, page: str, *, finished: bool = True, place: str = "") -> Item:
     """Write down where we are: at a page of the span, or at its end. Raises ``Refused`` for who is not the last."""
     at = {"since": stamp(span.since), "to": stamp(span.until), "page": page}
     done = {"until": stamp(span.until)} if finished and not page else {}
+    done |= {"place": place} if place else {}
     begun = {} if item else {"begun": stamp(span.since)}
     values = {"what": "cursor", "v": ledger.SCHEMA, "updated": stamp(ports.now()), **at, **done, **begun}
     ports.ledger.write([Change(key, set=values, add={"rev": 1}, when={"rev": item.get("rev")}, upsert=True)])

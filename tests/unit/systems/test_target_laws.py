@@ -42,6 +42,7 @@ class FakeWire:
             "currency": "USD",
             "simulate": "no",
             "quotes": "cpq",
+            "journal": "on",
         }
     )
     asked: list[tuple[str, str]] = field(default_factory=list)

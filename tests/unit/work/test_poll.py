@@ -322,3 +322,24 @@ def test_an_event_that_lies_open_in_its_message_is_taken_in_with_exact_numbers(s
     (item,) = [one for one in scene.on.world.ledger.items.values() if one.get("what") == "event"]
     assert (item["state"], item["received"]) == (ledger.MADE, "2026-11-20T12:00:00.000Z")
     assert b"19.990000000000000001" in raw.raw(scene.on.world.vault, item["vault"])
+
+
+def test_a_place_of_the_source_s_own_is_kept_from_run_to_run_and_from_page_to_page(scene: Scene) -> None:
+    given: list[Page | Exception] = [
+        Page([], "p1", "one"), Page([], "", "two"), Page([], ""), Page([], "p2", "three"), TryAgain("target_down"),
+        Page([], ""),
+    ]  # fmt: skip
+    asked: list[tuple[str, str]] = []
+
+    def listed(wire: Wire, span: Span, page: str) -> Page:
+        asked.append((span.place, page))
+        answer = given.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with patch.object(scene.lister, "listed", listed):
+        while given:
+            scene.poll(minutes=20)
+    assert asked == [("", ""), ("", "p1"), ("two", ""), ("two", ""), ("two", "p2"), ("three", "p2")]
+    assert scene.cursor["place"] == "three", "what no page names anew stays"

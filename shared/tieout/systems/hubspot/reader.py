@@ -8,17 +8,19 @@ version is likewise the last change of anything that finance sees of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import quote
 
 from tieout.contract import Quiet, Read, Wire
-from tieout.core.classify import READING, Answer, Row
+from tieout.core.classify import Answer
 from tieout.core.clocks import EventInstant
 from tieout.core.exchange import JSON, judge, member, read_answer
 from tieout.core.parse import write_json
 from tieout.core.verdicts import Ignore, NeedsHuman, TryAgain, Verdict
+from tieout.systems.hubspot.journal import LISTER as LISTER
+from tieout.systems.hubspot.journal import VERDICTS
 from tieout.systems.hubspot.source import SEEN
 from tieout.systems.hubspot.target import CRM, TARGET, error_text
 
@@ -44,12 +46,7 @@ class HubSpot:
     auth = TARGET.auth
     quiet = Quiet(client_timeout=10, longest_processing=0, search_lag=0, clock_skew=2, period=0)
     budget = TARGET.budget
-    verdicts: Sequence[Row] = (
-        Row(423, TryAgain, "target_conflict", retry_after=True),
-        Row(477, TryAgain, "target_down", retry_after=True),
-        Row(5, TryAgain, "target_down", retry_after=True),
-        *READING,
-    )
+    verdicts = VERDICTS
 
     def again(self, wire: Wire, read: Read) -> Read:
         """The object whole: a company, or a won deal."""
