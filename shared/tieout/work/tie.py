@@ -221,16 +221,27 @@ def _balance(received: Row, rows: Sequence[Row], accepted: int | None) -> Iterat
 
 # --- ledger and target -------------------------------------------------------------------------------------------
 def booked(books: Ledger, days: Iterable[str]) -> list[Booked]:
-    """The postings that became final on ``days`` and all that are open, as a comparison with the books needs them."""
+    """The postings that became final on ``days`` and all that are open, as a comparison with the books needs them.
+
+    A void that changes the original where it stands is no document of its own: the original counts as taken back.
+    """
     rows = [row for day in days for row in books.day(day)] + list(books.open())
     wanted = dict.fromkeys(Key(row["pk"], row["sk"]) for row in rows if row.get("what") == "posting")
     return [
         Booked(
-            item["key"], item["target"], item["ref"], item["kind"], item["action"], item["state"],
+            item["key"], item["target"], item["ref"], item["kind"], item["action"],
+            ledger.COMPENSATED if "taken_back" in item and _in_place(item) else item["state"],
             str(item.get("currency", "")), int(item.get("total", 0)),
         )
-        for item in books.read(list(wanted)).values()
+        for item in books.read(list(wanted)).values() if item["action"] != "void" or not _in_place(item)
     ]  # fmt: skip
+
+
+def _in_place(item: Item) -> bool:
+    """Whether its target voids a document where it stands, and the void has no reference there."""
+    actions = systems.target(item["target"].partition(":")[0]).actions
+    made, void = actions.get((item["kind"], "create")), actions.get((item["kind"], "void"))
+    return made is not None and void is not None and made.once and not void.once and not void.dated
 
 
 def compare(postings: Iterable[Booked], entries: Iterable[Entry]) -> list[Difference]:

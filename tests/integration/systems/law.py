@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any, ClassVar
 
 from infra.accept import examples, outcome
+from infra.local.sandbox import Sandboxes
 from tests.integration.systems.conftest import Bench
 from tieout import systems
 from tieout.contract import Echo, Target, Wire, Work
@@ -81,7 +82,17 @@ class Rig(ABC):
         raise NotImplementedError
 
     def owed(self) -> Mapping[str, int]:
-        """What is open of each invoice at the sandbox, in minor units, by our reference."""
+        """What is open of each invoice at the sandbox; see :meth:`owed_in`."""
+        return self.owed_in(self.bench.sandboxes)
+
+    @classmethod
+    def alone(cls, sandboxes: Sandboxes) -> None:
+        """Have the sandbox apply nothing by itself; most never do."""
+        assert cls.applies
+
+    @classmethod
+    def owed_in(cls, sandboxes: Sandboxes) -> Mapping[str, int]:
+        """What is open of each invoice there, in minor units, by our reference."""
         raise NotImplementedError
 
     def post(self, work: Work) -> Echo:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.fakes import MemoryLedger
 from tests.unit.desk.scene import Scene, event_file
 from tieout.core import ledger
-from tieout.core.keys import event, posting_item
+from tieout.core.keys import Key, event, posting_item
 from tieout.core.verdicts import NeedsHuman
 from tieout.work import tie
 from tieout.work.book import Outcome
@@ -175,3 +175,24 @@ def test_postings_are_gathered_from_what_is_final_and_what_is_open(books: Scene)
 def test_an_empty_ledger_ties_out() -> None:
     assert tie.tie(MemoryLedger(), DAY).balanced
     assert tie.tie(MemoryLedger(), DAY).received.count == 0
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        ("xero:acme", {"create": ledger.COMPENSATED}),  # voided where it stands: no document beside the original
+        ("quickbooks:acme", {"create": ledger.COMPENSATED}),
+        ("odoo:acme", {"create": ledger.POSTED, "void": ledger.POSTED}),  # a document of its own takes it back
+        ("avalara:acme", {"create": ledger.POSTED, "void": ledger.POSTED}),  # in place, under the same reference
+    ],
+)
+def test_a_void_is_a_document_of_its_own_only_where_its_target_makes_one(target: str, shown: dict[str, str]) -> None:
+    scene = Scene()
+    item = scene.accept(scene.stripe("invoice.finalized"))
+    del scene.ledger.items[posting_item(item["key"])]
+    for action in ("create", "void"):
+        key = f"{item['key']}/{action}"
+        row = {**item, "pk": f"P#{key}", "key": key, "target": target, "action": action}
+        scene.ledger.items[Key(row["pk"], row["sk"])] = row | ({} if action == "void" else {"taken_back": "void"})
+    found = [one for one in tie.booked(scene.ledger, DAY) if one.kind == "invoice"]
+    assert {one.action: one.state for one in found} == shown

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from infra.local.sandbox import Sandboxes
 from infra.local.sandbox.books import to_minor
 from infra.local.sandbox.odoo import Odoo
 from tests.integration.systems.law import ExampleRig
@@ -50,18 +51,20 @@ class Case(ExampleRig):
 
     def settles(self, kind: str, action: str, mark: str = "") -> Work:
         """See :class:`ExampleRig`; nothing is set against anything by posting it."""
-        self.there.reconciles = False
+        self.alone(self.bench.sandboxes)
         return super().settles(kind, action, mark)
 
-    @property
-    def there(self) -> Odoo:
-        """The database."""
-        return self.bench.sandboxes.of(Odoo)
+    @classmethod
+    def alone(cls, sandboxes: Sandboxes) -> None:
+        """Posting a refund sets it against nothing any more: a module keeps Odoo from it."""
+        sandboxes.of(Odoo).reconciles = False
 
-    def owed(self) -> Mapping[str, int]:
+    @classmethod
+    def owed_in(cls, sandboxes: Sandboxes) -> Mapping[str, int]:
         """What is open of each invoice."""
-        invoices = [row for row in self.there.rows["account.move"].values() if row["move_type"] == "out_invoice"]
-        return {row["ref"]: to_minor(row["amount_residual"], self.currency) for row in invoices}
+        rows = sandboxes.of(Odoo).rows["account.move"].values()
+        invoices = [row for row in rows if row["move_type"] == "out_invoice"]
+        return {row["ref"]: to_minor(row["amount_residual"], cls.currency) for row in invoices}
 
     def amount(self, minor: int, mark: str) -> Work | None:
         """One line at its net, of a tax that is none."""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from infra.local.sandbox import Sandboxes
 from infra.local.sandbox.books import to_minor
 from infra.local.sandbox.quickbooks import QuickBooks
 from tests.integration.systems.cases.rotating import Store
@@ -60,10 +61,11 @@ class Case(ExampleRig):
         """See :class:`ExampleRig`; a document number is unique."""
         return self.make(kind, action, mark, DocNumber=f"CN-{mark}", **self.parents(kind, action, "settled"))
 
-    def owed(self) -> Mapping[str, int]:
+    @classmethod
+    def owed_in(cls, sandboxes: Sandboxes) -> Mapping[str, int]:
         """What is open of each invoice."""
-        rows = self.bench.sandboxes.of(QuickBooks).rows["invoice"].values()
-        return {row["PrivateNote"]: to_minor(row["Balance"], self.currency) for row in rows}
+        rows = sandboxes.of(QuickBooks).rows["invoice"].values()
+        return {row["PrivateNote"]: to_minor(row["Balance"], cls.currency) for row in rows}
 
     def amount(self, minor: int, mark: str) -> Work | None:
         """One line at its net, without tax."""

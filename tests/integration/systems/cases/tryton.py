@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from infra.local.sandbox import Sandboxes
 from infra.local.sandbox.books import to_minor
 from infra.local.sandbox.tryton import Tryton
 from tests.integration.systems.law import ExampleRig
@@ -41,11 +42,12 @@ class Case(ExampleRig):
             return {"credit": {**self.payload(kind, action)["credit"], "party": party}, "settles": settles}
         return {"party": party, "settles": settles}
 
-    def owed(self) -> Mapping[str, int]:
+    @classmethod
+    def owed_in(cls, sandboxes: Sandboxes) -> Mapping[str, int]:
         """What is to pay of each invoice."""
-        invoices = self.bench.sandboxes.of(Tryton).rows["account.invoice"].values()
-        mine = [row for row in invoices if row["total_amount"] > 0]
-        return {row["reference"]: to_minor(row["amount_to_pay"], self.currency) for row in mine}
+        rows = sandboxes.of(Tryton).rows["account.invoice"].values()
+        invoices = [row for row in rows if row["total_amount"] > 0]
+        return {row["reference"]: to_minor(row["amount_to_pay"], cls.currency) for row in invoices}
 
     def amount(self, minor: int, mark: str) -> Work | None:
         """One line at its net, without tax."""

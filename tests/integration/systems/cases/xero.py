@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from infra.local.sandbox import Sandboxes
 from infra.local.sandbox.books import to_minor
 from infra.local.sandbox.xero import Xero
 from tests.integration.systems.cases.rotating import Store
@@ -44,10 +45,11 @@ class Case(ExampleRig):
             return {**contact, "Allocations": [allocation]}
         return {"InvoiceID": ident} if action == "void" else {"Invoice": {"InvoiceID": ident}}
 
-    def owed(self) -> Mapping[str, int]:
+    @classmethod
+    def owed_in(cls, sandboxes: Sandboxes) -> Mapping[str, int]:
         """What is open of each invoice."""
-        there = self.bench.sandboxes.of(Xero)
-        return {row["Reference"]: to_minor(there.due(row), self.currency) for row in there.rows["Invoices"].values()}
+        there = sandboxes.of(Xero)
+        return {row["Reference"]: to_minor(there.due(row), cls.currency) for row in there.rows["Invoices"].values()}
 
     def amount(self, minor: int, mark: str) -> Work | None:
         """One line at its net, without tax."""
