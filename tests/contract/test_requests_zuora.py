@@ -11,6 +11,8 @@ import pytest
 
 from infra.accept import examples
 from tests.contract.test_requests import CONTRACTS, load
+from tests.contract.test_requests_listing import SPAN
+from tests.unit.systems.test_target_laws import always
 from tieout import systems
 from tieout.systems.zuora.reader import error_text
 
@@ -69,3 +71,14 @@ def test_the_token_form_has_the_fields_that_the_document_names() -> None:
 def test_the_published_failure_under_http_200_is_read_by_its_sort() -> None:
     said = json.loads((CONTRACTS / "zuora/samples/error.success_false.json").read_text("utf-8"))
     assert error_text(said["body"]).startswith("reason 20 (53100320)")
+
+
+def test_the_history_of_callouts_is_asked_for_by_parameters_that_it_has_and_read_by_members_that_it_shows() -> None:
+    wire = always(200, {"success": True, "calloutHistories": []})
+    systems.lister("zuora").listed(wire, SPAN, "")
+    path, _, query = wire.asked[0][1].partition("?")
+    known = {one["name"] for one in spec()["paths"][path]["get"]["parameters"] if one["in"] == "query"}
+    assert set(parse_qs(query)) <= known
+    schemas = spec()["components"]["schemas"]
+    assert {"calloutHistories", "nextPage", "success"} <= set(schemas["GetCalloutHistoryVOsType"]["properties"])
+    assert {"eventCategory", "eventContext"} <= set(schemas["GetCalloutHistoryVOType"]["properties"])

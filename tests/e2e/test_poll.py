@@ -12,6 +12,7 @@ import pytest
 from infra.local.sandbox import Fault, Line, When
 from infra.local.sandbox.chargebee import Chargebee
 from infra.local.sandbox.hubspot import HubSpot
+from infra.local.sandbox.zuora import Item, Zuora
 from tests.e2e.scene import Scene, scene
 from tieout.core import ledger
 from tieout.work import poll
@@ -127,3 +128,39 @@ def test_a_deal_and_a_company_of_hubspot_whose_webhooks_were_lost_come_out_of_th
         files = len(on.sandboxes.calls("GET /hubspot/24881733/files/"))
         hours(on, 1)
         assert len(on.sandboxes.calls("GET /hubspot/24881733/files/")) == files, "what was read is not read again"
+
+
+def test_callouts_that_failed_are_found_in_zuora_s_history_whatever_its_zone_and_nothing_is_there_twice() -> None:
+    with scene() as on:
+        hours(on, 0.2)
+        tenant = on.sandboxes.of(Zuora)
+        account = tenant.add_account("Falken Logistik GmbH", when=NEVER)
+        told = tenant.post_invoice(account, [Item("SKU-PRO", "250.00", "47.50")])
+        lost = tenant.post_invoice(account, [Item("SKU-SETUP", "200.00", "38.00")], NEVER)
+        tenant.pay(account, lost, NEVER)
+        hours(on, 1.5)
+        by_way = {item["find"]: item.get("via", "") for item in on.events() if item["type"] == "InvoicePosted"}
+        assert by_way == {told["id"]: "", lost["id"]: "poll"}
+        book = sorted((entry.kind, entry.total_minor) for entry in on.sandboxes.book("legacy", "acme"))
+        assert book == [("customer", 0), ("invoice", 23800), ("invoice", 29750), ("payment", 23800)]
+
+
+def test_a_callout_that_failed_at_first_and_came_after_all_is_a_duplicate_of_its_own_document() -> None:
+    with scene() as on:
+        hours(on, 0.2)
+        tenant = on.sandboxes.of(Zuora)
+        account = tenant.add_account("Falken Logistik GmbH")
+        on.settle()
+        good = list(tenant.callout_credentials)
+        tenant.callout_credentials[0] = "tieout:stale"
+        tenant.post_invoice(account, [Item("SKU-PRO", "250.00", "47.50")])
+        on.settle()
+        assert {attempt.status for attempt in tenant.courier.attempts[1:]} == {401}
+        tenant.callout_credentials[:] = good
+        hours(on, 1.5)
+        [(name, body)] = [one for one in tenant.bodies.items() if one[0].startswith("InvoicePosted")]
+        tenant.courier.post(name, body, tenant.sign)
+        on.settle()
+        states = sorted(item["state"] for item in on.events() if item["type"] == "InvoicePosted")
+        assert states == [ledger.DUPLICATE, ledger.MADE]
+        assert [entry.kind for entry in on.sandboxes.book("legacy", "acme")].count("invoice") == 1

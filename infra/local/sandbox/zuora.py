@@ -3,7 +3,8 @@
 On the wire it is Zuora: client credentials by form, ``success: false`` under HTTP 200 with an eight-digit code whose
 last two digits say of what sort, related objects only where ``expand[]`` names them, empty fields left out, callouts
 with basic authentication and a ``Zuora-Request-Id`` that is new for each try. The callout's body is our documented
-template. What an object query shows can lag behind the callout (``lag``, in seconds of world time).
+template. What an object query shows can lag behind the callout (``lag``, in seconds of world time). Callouts that
+failed are listed page by page, with times in the tenant's own zone and without an offset.
 
 Simplifications: one tax an item; amounts come as they are given; an object is posted when it is made.
 """
@@ -19,6 +20,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
+from zoneinfo import ZoneInfo
 
 from infra.local.sandbox.agenda import Agenda, Clock
 from infra.local.sandbox.books import Entry, to_minor
@@ -29,6 +31,13 @@ from infra.local.sandbox.wire import Json, Reply, Request, dumps
 TOKEN_PATH = "/oauth/token"
 TOKEN_LIFE = 3599
 RETRIES = (60, 300, 900)
+#: The tenant's zone, which nothing tells.
+ZONE = ZoneInfo("America/Los_Angeles")
+HISTORY = "/v1/notification-history/callout"
+#: The merge field that names the object of an event.
+FIELDS = {"AccountCreated": "<Account.ID>", "InvoicePosted": "<Invoice.ID>", "CreditMemoPosted": "<CreditMemo.ID>",
+          "PaymentProcessed": "<Payment.ID>"}  # fmt: skip
+NUMBERS = {"InvoicePosted": 1110, "PaymentProcessed": 2120}
 #: Of each list of the object query: what may be expanded, and the kind in a book.
 LISTS: dict[str, tuple[frozenset[str], str]] = {
     "accounts": (frozenset({"billto", "soldto"}), "customer"),
@@ -61,6 +70,8 @@ class Zuora(System):
         self.courier = Courier(agenda, send, f"/hooks/zuora/{account}", RETRIES)
         self.lag = 0
         self.bodies: dict[str, bytes] = {}
+        #: Each callout: when its first try is due, its name, its type, and what its merge fields hold.
+        self.told: list[tuple[datetime, str, str, Json]] = []
         self._rows: dict[str, dict[str, list[tuple[datetime, Json | None]]]] = {name: {} for name in LISTS}
         self._tokens: dict[str, datetime] = {}
 
@@ -105,7 +116,35 @@ class Zuora(System):
         parts = request.segments
         if len(parts) == 3 and parts[0] == "object-query" and parts[1] in LISTS and request.method == "GET":
             return self._query(parts[1], parts[2], request)
+        if request.path == HISTORY and request.method == "GET":
+            return self._history(request)
         return Reply.json(404, {"code": "404", "message": "The requested resource could not be found"})
+
+    def _history(self, request: Request) -> Reply:
+        """The callouts that failed, oldest first; one that was never tried counts as failed on its way."""
+        asked = dict(parse_qsl(request.raw_query))
+        size, page = int(asked.get("pageSize", 20)), int(asked.get("page", 1))
+        if size > 40:
+            return Reply.json(200, _no(53100020, "pageSize must not exceed 40"))
+        rows = [row for row in self._failed() if asked["startTime"] <= row["createTime"] <= asked["endTime"]]
+        shown = rows[(page - 1) * size : page * size]
+        answer: Json = {"success": True, "calloutHistories": shown}
+        if len(rows) > page * size:
+            answer["nextPage"] = f"{self.base_url}{HISTORY}?page={page + 1}&pageSize={size}"
+        return Reply.json(200, answer)
+
+    def _failed(self) -> list[Json]:
+        tried: dict[str, list[tuple[datetime, int]]] = {}
+        for attempt in self.courier.attempts:
+            tried.setdefault(attempt.event_id, []).append((attempt.at, attempt.status))
+        return [
+            {"attemptedNum": number, "createTime": at.astimezone(ZONE).strftime("%Y-%m-%dT%H:%M:%S"),
+             "eventCategory": NUMBERS.get(kind, f"user.notification:{kind}"), "eventContext": context,
+             "notification": kind, "requestMethod": "POST", "requestUrl": "https://hooks.example/zuora",
+             "responseCode": status}
+            for due, name, kind, context in self.told if due <= self.now()
+            for number, (at, status) in enumerate(tried.get(name, [(due, -2000)]), start=1) if not 200 <= status < 300
+        ]  # fmt: skip
 
     def _token(self, request: Request) -> Reply:
         form = request.form()
@@ -199,6 +238,13 @@ class Zuora(System):
         }  # fmt: skip
         name = f"{kind}:{row['id']}:{row['updatedDate']}"
         self.bodies[name] = dumps(body).encode()
+        due = self.now() + timedelta(seconds=when.delay)
+        happened = self.now() + timedelta(seconds=1)  # an event has a time of its own, not its object's
+        context: Json = {
+            "<Event.Category>": kind, "<Event.Timestamp>": happened.strftime("%Y-%m-%dT%H:%M:%S.000+0000"),
+            "<Object.ID>": row["id"], FIELDS[kind]: row["id"], "<Account.Number>": account["accountNumber"],
+        }  # fmt: skip
+        self.told.append((due, name, kind, context))
         self.courier.post(name, self.bodies[name], self.sign, when)
         return name
 

@@ -20,7 +20,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "stripe": ("source", "reader", "lister", "target"),
     "salesforce": ("source", "reader", "lister", "target"),
     "chargebee": ("source", "lister", "target"),
-    "zuora": ("source", "reader"),
+    "zuora": ("source", "reader", "lister"),
     "hubspot": ("source", "reader", "lister", "target"),
     "netsuite": ("source", "reader", "lister", "target"),
     "legacy": ("target",),

@@ -278,6 +278,85 @@ def test_chargebee_s_list_is_asked_for_in_order_of_time_and_goes_on_at_its_offse
     }  # fmt: skip
 
 
+# --- Zuora's history of callouts -----------------------------------------------------------------------------------
+CALLED = Span(
+    NOW - timedelta(hours=1), NOW, ("AccountCreated", "CreditMemoPosted", "InvoicePosted", "PaymentProcessed")
+)
+
+
+def failed(category: Any = 1110, told: str = "2026-11-23T19:30:00.000+0800", **context: Any) -> dict[str, Any]:
+    """A callout as the history shows it, half an hour before the end of the span."""
+    whole = {"<Event.Category>": "x", "<Event.Timestamp>": told, "<Object.ID>": "8ad0", **context}
+    return {"attemptedNum": 3, "createTime": "2026-11-23T03:30:00", "eventCategory": category, "responseCode": 405,
+            "notification": "x", "eventContext": whole}  # fmt: skip
+
+
+def history(*rows: Any, **more: Any) -> FakeWire:
+    return always(200, {"success": True, "calloutHistories": list(rows), **more})
+
+
+def bodies(wire: FakeWire, page: str = "") -> list[Any]:
+    return [json.loads(body) for body in systems.lister("zuora").listed(wire, CALLED, page).bodies]
+
+
+def test_zuora_s_history_is_asked_for_what_failed_a_day_more_at_either_end_and_page_by_page() -> None:
+    wire = history(failed(), nextPage="https://elsewhere.example/v1/notification-history/callout?page=8")
+    page = systems.lister("zuora").listed(wire, CALLED, "7")
+    assert page.next == "8"
+    (_, path) = wire.asked[0]
+    assert parse_qs(path.partition("?")[2]) == {
+        "failedOnly": ["true"], "pageSize": ["40"], "page": ["7"], "startTime": ["2026-11-22T11:00:00"],
+        "endTime": ["2026-11-24T12:00:00"],
+    }  # fmt: skip
+    assert systems.lister("zuora").listed(history(failed()), CALLED, "").next == ""
+    assert systems.lister("zuora").listed(history(nextPage="x"), CALLED, "").next == "", "an empty page is the last"
+
+
+@pytest.mark.parametrize(
+    ("row", "type_", "object_id"),
+    [
+        (failed(1110), "InvoicePosted", "8ad0"),
+        (failed("2120", **{"<Payment.ID>": "8ad1"}), "PaymentProcessed", "8ad1"),
+        (failed("user.notification:CreditMemoPosted"), "CreditMemoPosted", "8ad0"),
+        (failed(1, **{"<Event.Category>": "AccountCreated", "<Account.ID>": "8ad2"}), "AccountCreated", "8ad2"),
+        ({**failed(), "eventContext": json.dumps(failed()["eventContext"])}, "InvoicePosted", "8ad0"),
+    ],
+)
+def test_a_failed_callout_is_written_as_our_template_and_read_as_an_event(
+    row: Mapping[str, Any], type_: str, object_id: str
+) -> None:
+    [body] = bodies(history(row, row))
+    [read] = systems.source("zuora").read(json.dumps(body).encode())
+    assert (read.type, read.object_id, read.thin, read.object_version) == (type_, object_id, True, None)
+    assert read.occurred == NOW - timedelta(minutes=30)
+
+
+def test_callouts_of_another_type_or_another_time_are_left_out() -> None:
+    early, late = failed(told="2026-11-23T10:59:59+0000"), failed(told="2026-11-23T12:00:00Z")
+    assert bodies(history(failed(1210), early, late, {}, None, {"eventContext": "no json", "eventCategory": 9})) == []
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        failed(told=""),
+        {**failed(), "eventContext": None},
+        {**failed(), "eventContext": {"<Event.Timestamp>": "2026-11-23T11:30:00Z"}},
+    ],
+)
+def test_a_failed_callout_without_its_object_or_time_is_handed_on_and_becomes_a_case(row: Mapping[str, Any]) -> None:
+    [body] = bodies(history(row))
+    with pytest.raises(NeedsHuman, match="wrong_shape"):
+        systems.source("zuora").read(json.dumps(body).encode())
+
+
+def test_an_object_that_was_told_of_by_the_history_is_read_in_whatever_state_it_is() -> None:
+    read = systems.source("zuora").read(json.dumps(bodies(history(failed()))[0]).encode())[0]
+    shown = {"id": "8ad0", "updatedDate": "2026-11-23T11:29:59+00:00"}
+    whole = systems.reader("zuora").again(always(200, shown), read)
+    assert (whole.object, whole.object_version) == (shown, 1795433399000)
+
+
 # --- HubSpot -------------------------------------------------------------------------------------------------------
 WON: Mapping[str, Any] = {
     "id": "19248310446", "archived": False,

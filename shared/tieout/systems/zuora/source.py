@@ -6,6 +6,7 @@ A callout's body is whatever the tenant's template says, so ours is the contract
      "number": "INV00001042", "accountNumber": "A00001234", "currency": "EUR"}
 
 It names an object; ``rereads`` says from where the whole of it is read. ``updatedDate`` orders the states of an object.
+A callout that comes out of Zuora's history of failed ones has ``toldAt`` in its place, the instant of its event.
 Retries carry a new ``Zuora-Request-Id``: an event is known again by its type, object and update.
 """
 
@@ -18,7 +19,7 @@ from tieout.contract import Delivery, Read, Response
 from tieout.core.incoming import Envelope, basic_credential
 from tieout.core.verdicts import NeedsHuman
 
-KNOWN: Final = frozenset({"v", "eventType", "objectId", "updatedDate", "number", "accountNumber", "currency"})
+KNOWN: Final = frozenset({"v", "eventType", "objectId", "updatedDate", "number", "accountNumber", "currency", "toldAt"})
 CHECKED: Final = Envelope("zuora")
 
 
@@ -53,10 +54,11 @@ class Zuora:
         if event.get("v") != 1 or event.get("v") is True:
             raise CHECKED.wrong("v (1)")
         type_, object_id = CHECKED.text(event, "eventType"), CHECKED.text(event, "objectId")
+        dated = "toldAt" if "toldAt" in event else "updatedDate"
         try:
-            occurred = EventInstant.parse(CHECKED.text(event, "updatedDate"))
+            occurred = EventInstant.parse(CHECKED.text(event, dated))
         except NeedsHuman:
-            raise CHECKED.wrong("updatedDate") from None
+            raise CHECKED.wrong(dated) from None
         return (
             Read(
                 event_id=f"{type_}:{object_id}:{occurred.iso}",
@@ -64,7 +66,8 @@ class Zuora:
                 object_id=object_id,
                 object=event,
                 occurred=occurred.value,
-                object_version=int(occurred.value.timestamp() * 1000),
+                # When its event happened orders no states: what is read again says its own.
+                object_version=int(occurred.value.timestamp() * 1000) if dated == "updatedDate" else None,
                 thin=type_ in self.rereads,
                 unknown=tuple(sorted(set(event) - KNOWN)),
             ),
