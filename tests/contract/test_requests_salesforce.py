@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from infra.accept import examples, outcome
 from tests.contract.test_requests import CONTRACTS, load
 from tieout import systems
 from tieout.systems.salesforce.quotes import PROFILES
@@ -35,6 +36,12 @@ def test_every_standard_field_that_is_asked_for_exists(name: str, asked: tuple[s
 )
 def test_every_field_of_an_order_that_a_profile_names_exists(name: str, asked: Mapping[str, str]) -> None:
     assert {one for one in asked.values() if "." not in one} - BY_SETTING <= fields(name)
+
+
+def test_every_standard_field_of_an_account_that_is_written_exists() -> None:
+    written = {name for one in examples() if one.mapping == "salesforce.customer" for name in outcome(one)["makes"]}
+    assert {"Name", "BillingCity"} <= written
+    assert {one for one in written if not one.endswith("__c")} - BY_SETTING <= fields("Account")
 
 
 def test_a_planted_mistake_is_seen() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from infra.local.sandbox import When
@@ -10,7 +12,9 @@ from infra.local.sandbox.salesforce import Product
 from tests.e2e.scene import Scene, scene
 from tests.e2e.test_partner_bus import relay, wired
 from tests.e2e.test_poll import hours
+from tests.routed import routed
 from tieout.core import ledger
+from tieout.core.routing import Route
 
 
 def onboarded(on: Scene) -> str:
@@ -140,3 +144,36 @@ def test_a_company_of_hubspot_that_is_a_customer_is_renamed_in_the_erp_and_a_pro
         portal.change_company(prospect, finance_customer="true", selling_entity="US01")
         on.settle()
         assert names(on) == ["Northwind Robots Inc", "Window Shopper LLC"]
+
+
+# --- written to Salesforce -----------------------------------------------------------------------------------------
+ACCOUNTS = Route("accounts", "salesforce", "acme")
+
+
+def written(on: Scene) -> list[dict[str, Any]]:
+    return [row for row in on.sandboxes.salesforce.rows["Account"].values() if row.get("TieoutKey__c")]
+
+
+def test_a_customer_made_in_billing_becomes_an_account_whose_own_event_is_an_echo_and_a_person_s_edit_is_not() -> None:
+    with routed(ACCOUNTS), scene(customer=False) as on:
+        on.stripe.add_customer("Initech Inc", "ap@initech.example")
+        on.settle()
+        (account,) = written(on)
+        assert (account["Name"], account["Selling_Entity__c"]) == ("Initech Inc", "US01")
+        assert of_accounts(on) == [(ledger.IGNORED, "echo")]
+        on.sandboxes.salesforce.change_account(account["Id"], Name="Initech Group Inc")
+        on.settle()
+        assert of_accounts(on) == [(ledger.IGNORED, "echo"), (ledger.MADE, "")]
+        assert names(on) == ["Initech Group Inc"]
+        assert len(written(on)) == 1
+        assert on.differences() == []
+
+
+def test_a_customer_that_comes_from_the_org_is_not_written_back_to_it_and_without_a_row_nobody_is() -> None:
+    with routed(ACCOUNTS), scene(customer=False) as on:
+        onboarded(on)
+        assert written(on) == []
+    with scene(customer=False) as on:
+        on.stripe.add_customer("Initech Inc", "ap@initech.example")
+        on.settle()
+        assert written(on) == []

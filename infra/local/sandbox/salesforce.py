@@ -36,7 +36,8 @@ OBJECTS: dict[str, dict[str, tuple[str, int]]] = {
         "BillingPostalCode": ("text", 20), "BillingStateCode": ("text", 10), "BillingCountryCode": ("text", 10),
         "Tax_Id__c": ("text", 40), "Billing_Email__c": ("text", 80), "Payment_Terms__c": ("text", 20),
         "Phone": ("text", 40), "Selling_Entity__c": ("text", 10), "Finance_Customer__c": ("boolean", 0),
-        "SystemModstamp": ("datetime", 28),
+        "SystemModstamp": ("datetime", 28), "TieoutKey__c": ("text", 255), "CreatedById": ("id", 18),
+        "LastModifiedById": ("id", 18),
     },
     "Opportunity": {
         "Id": ("id", 18), "Name": ("text", 120), "StageName": ("text", 40), "IsWon": ("boolean", 0),
@@ -103,7 +104,9 @@ PARENTS = {
     "Product2": ("Product2", "Product2Id"), "SBQQ__Account__r": ("Account", "SBQQ__Account__c"),
     "SBQQ__Opportunity2__r": ("Opportunity", "SBQQ__Opportunity2__c"),
 }  # fmt: skip
-EXTERNAL = {"Tieout_Status__c": {"Key__c"}}
+EXTERNAL = {"Tieout_Status__c": {"Key__c"}, "Account": {"TieoutKey__c"}}
+#: The user that our client runs as, and a person.
+API_USER, PERSON = "005RM000002lfm5YAA", "005RM000003pqr7YAA"
 
 
 @dataclass(frozen=True)
@@ -178,7 +181,7 @@ class Salesforce(System):
         """What the product's secret store holds for this org."""
         return {
             "base_url": self.base_url, "client_id": self.client_id, "client_secret": self.client_secret,
-            "callout_secrets": list(self.callout_secrets), "settings": {"quotes": self.quotes},
+            "callout_secrets": list(self.callout_secrets), "settings": {"quotes": self.quotes, "write_accounts": "on"},
         }  # fmt: skip
 
     # --- the API -----------------------------------------------------------------------------------------------
@@ -358,12 +361,24 @@ class Salesforce(System):
             return Reply.json(300, urls)
         if found:
             found[0] |= fields
+            self._written(table, found[0])
             answer = {"id": found[0]["Id"], "success": True, "errors": [], "created": False}
             return Reply.json(200, answer)
         row = self.add(table, {**fields, field: value})
+        self._written(table, row)
         return Reply.json(201, {"id": row["Id"], "success": True, "errors": [], "created": True})
 
+    def _written(self, table: str, row: Json) -> None:
+        """What else happens when our client writes an account: its stamps, and the Flow, which tells of it too."""
+        if table == "Account":
+            row.setdefault("CreatedById", API_USER)
+            row |= {"LastModifiedById": API_USER, "SystemModstamp": self._stamp()}
+            about = {"Id": row["Id"], "SystemModstamp": row["SystemModstamp"]}
+            self._call_out("account.changed", "account", about, NOW)
+
     def _query(self, text: str) -> Json:
+        # SOQL escapes with a backslash what our small parser doubles.
+        text = re.sub(r"\\(.)", lambda found: "''" if found[1] == "'" else found[1], text)
         try:
             inner = [parse_select(one) for one in INNER.findall(text)]
             select = parse_select(INNER.sub("", text))
@@ -418,7 +433,8 @@ class Salesforce(System):
             "Name": name, "BillingStreet": street, "BillingCity": city, "BillingPostalCode": postal_code,
             "BillingStateCode": state, "BillingCountryCode": country, "Tax_Id__c": tax_id,
             "Billing_Email__c": email, "Payment_Terms__c": terms, "Phone": None, "Selling_Entity__c": None,
-            "Finance_Customer__c": False, "SystemModstamp": self._stamp(),
+            "Finance_Customer__c": False, "SystemModstamp": self._stamp(), "CreatedById": PERSON,
+            "LastModifiedById": PERSON,
         })  # fmt: skip
 
     def add_opportunity(self, account_id: str, name: str, entity: str, currency: str,
@@ -455,7 +471,7 @@ class Salesforce(System):
         """Somebody edits an account: the Flow sends its callout. Returns the event's id; KeyError if unknown."""
         with self.lock:
             row = self.rows["Account"][account_id]
-            row |= {**self._checked("Account", fields), "SystemModstamp": self._stamp()}
+            row |= {**self._checked("Account", fields), "SystemModstamp": self._stamp(), "LastModifiedById": PERSON}
             return self._call_out(
                 "account.changed", "account", {"Id": row["Id"], "SystemModstamp": self._stamp()}, when
             )
@@ -569,6 +585,11 @@ class Salesforce(System):
         """Status rows (by key) and opportunities (by id)."""
         with self.lock:
             entries = [
+                Entry(self.name, self.account, row["TieoutKey__c"], "customer", row["Id"], "", 0,
+                      str(row.get("Selling_Entity__c") or ""), "", row["Name"])
+                for row in self.rows["Account"].values() if row.get("TieoutKey__c")
+            ]  # fmt: skip
+            entries += [
                 Entry(self.name, self.account, row["Key__c"], "status", row["Id"], "", 0, "",
                       str(row.get("Status__c") or ""), str(row.get("Document__c") or ""))
                 for row in self.statuses()

@@ -13,7 +13,7 @@ from typing import Any, Final
 from tieout import flows, systems
 from tieout.core import keys, ledger
 from tieout.core.clocks import EventInstant
-from tieout.core.documents import Document, Ticket
+from tieout.core.documents import Customer, Document, Ticket
 from tieout.core.keys import Key
 from tieout.core.problems import problem
 from tieout.core.verdicts import NeedsHuman, Verdict
@@ -34,8 +34,8 @@ def wanted(flow: flows.Flow, doc: Document) -> dict[str, Any]:
         if step.kind != doc.kind:
             continue
         target = render.route_if_any(step.role, doc.kind, doc)
-        if target is None:
-            continue
+        if target is None or (isinstance(doc, Customer) and doc.canonical_id.startswith(f"{target}:")):
+            continue  # off; or the customer comes from that very account, which is not told what it told us
         if (doc.kind, step.action) not in systems.target(target.partition(":")[0]).actions:
             raise NeedsHuman("target_refused", target=target, said=f"no action {step.action} for {doc.kind}")
         then[step.name] = target

@@ -32,6 +32,18 @@ PLACES: Final[Mapping[str, str]] = {
 }
 #: Of an event that only names its object: the object as it is read again, by its id and our reference.
 SHOWN: Final[Mapping[str, Callable[[str, str], dict[str, Any]]]] = {
+    "salesforce": lambda ident, ref: {
+        "records": [
+            {
+                "Id": ident,
+                "Name": "Initech",
+                "TieoutKey__c": ref,
+                "CreatedById": "005",
+                "LastModifiedById": "005",
+                "SystemModstamp": "2026-11-06T09:00:00.000+0000",
+            }
+        ]
+    },
     "businesscentral": lambda ident, ref: {"id": ident, "number": ref, "displayName": "Initech"},
     "netsuite": lambda ident, ref: {"id": ident, "externalId": ref, "lastModifiedDate": "2026-11-20T18:02:44Z"},
 }

@@ -43,6 +43,7 @@ class FakeWire:
             "simulate": "no",
             "quotes": "cpq",
             "journal": "on",
+            "write_accounts": "on",
         }
     )
     asked: list[tuple[str, str]] = field(default_factory=list)

@@ -136,6 +136,17 @@ def test_an_accepted_customer_is_followed_by_its_standing_at_support(on: Stage) 
         assert link["at:zendesk:acme"] == follower["remote"]
 
 
+def test_a_customer_follows_into_the_crm_unless_it_comes_from_that_very_account(on: Stage) -> None:
+    with routed(Route("accounts", "salesforce", "acme")):
+        on.take(on.event("customer.created", id="cus_9") | {"id": "evt_c"})
+        known = {"tieout_ref": None, "canonical_id": "salesforce:acme:001"}
+        on.take(on.event("customer.created", id="cus_8", metadata=known) | {"id": "evt_d"})
+        on.settle()
+        told = [(item["source_id"], item["state"]) for item in on.postings("customer") if item["step"] == "accounts"]
+        assert told == [("cus_9", ledger.POSTED)]
+        assert len([item for item in on.postings("customer") if item["step"] == "post"]) == 2
+
+
 def test_a_follower_is_written_with_the_acceptance_and_not_before(on: Stage) -> None:
     with routed(SUPPORT):
         on.targets["netsuite"].trouble.append(refuses(NeedsHuman("target_refused")))

@@ -35,7 +35,8 @@ ACCOUNT: Final = (
     "Tax_Id__c", "Billing_Email__c", "Payment_Terms__c",
 )  # fmt: skip
 #: What the change of an account asks for beside: finance's mark, and who sells to it.
-MARKS: Final = ("Phone", "Selling_Entity__c", "Finance_Customer__c", "SystemModstamp")
+MARKS: Final = ("Phone", "Selling_Entity__c", "Finance_Customer__c", "SystemModstamp", "CreatedById",
+                "LastModifiedById")  # fmt: skip
 LINE: Final = ("Id", "ProductCode", "Quantity", "UnitPrice", "TotalPrice")
 LISTED: Final = (
     "Id", "SystemModstamp", "Finance_Customer__c", "(SELECT Id FROM Opportunities WHERE IsWon = true LIMIT 1)",
@@ -103,10 +104,14 @@ class Salesforce:
 
     def _account(self, wire: Wire, read: Read) -> Read:
         """The account. Whether it is finance's is for the books to say, unless it is marked as such."""
-        account = self._one(wire, (*ACCOUNT, *MARKS), "Account", read.object_id)
+        # The key is there only where customers are written to the org as well.
+        key = ("TieoutKey__c",) if wire.settings.get("write_accounts") == "on" else ()
+        account = self._one(wire, (*ACCOUNT, *MARKS, *key), "Account", read.object_id)
         version = self._fresh(account, read)
+        # Nobody but who made it, by our key, has changed it: our own write. What a person changes is theirs to tell.
+        ours = account.get("TieoutKey__c") if account.get("CreatedById") == account.get("LastModifiedById") else None
         return replace(
-            read, object=account, object_version=version or read.object_version, thin=False,
+            read, object=account, object_version=version or read.object_version, thin=False, ours=ours or None,
             entity=account.get("Selling_Entity__c") or None, claimed=account.get("Finance_Customer__c") is True,
         )  # fmt: skip
 

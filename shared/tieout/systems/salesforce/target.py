@@ -1,7 +1,8 @@
-"""Salesforce as a target: one status record for each document (support's tickets included), upserted by our key.
+"""Salesforce as a target: one status record for each document (support's tickets included), and customers as accounts.
 
-``PATCH …/sobjects/Tieout_Status__c/Key__c/{reference}``; the field ``Key__c`` is External ID and Unique, else
-concurrent upserts duplicate. Class U by that key. It changes in place: ``Version__c`` is the state sequence, and
+``PATCH …/sobjects/Tieout_Status__c/Key__c/{reference}``, and ``…/Account/TieoutKey__c/{reference}`` for a customer that
+was made elsewhere; both fields are External ID and Unique, else concurrent upserts duplicate. Class U by that key. They
+change in place: a status's ``Version__c`` is the state sequence, an account must show the fields that were sent, and
 ``find`` proves it.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from tieout.contract import Action, Budget, Echo, Finds, Found, Quiet, Reference, Wire, Work
 from tieout.core.classify import Answer, Row
@@ -19,10 +21,11 @@ from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain, Verdict
 #: Pinned; Salesforce keeps a version for years.
 DATA: Final = "/services/data/v67.0"
 OBJECT: Final = f"{DATA}/sobjects/Tieout_Status__c/Key__c"
+ACCOUNT: Final = f"{DATA}/sobjects/Account/TieoutKey__c"
 
 
 class Salesforce:
-    """Writes status records of one Salesforce org; holds nothing."""
+    """Writes status records and accounts of one Salesforce org; holds nothing."""
 
     name = "salesforce"
     auth: Mapping[str, str] = {
@@ -37,6 +40,7 @@ class Salesforce:
     actions: Mapping[tuple[str, str], Action] = {
         ("status", "upsert"): Action("salesforce.status", echo=("ref",), once=False),
         ("ticket", "upsert"): Action("salesforce.ticket", echo=("ref",), once=False),
+        ("customer", "upsert"): Action("salesforce.customer", echo=("ref",), once=False),
     }
     verdicts: Sequence[Row] = (
         Row(300, NeedsHuman, "found_several"),
@@ -52,7 +56,8 @@ class Salesforce:
 
     def build(self, kind: str, action: str, ref: str, payload: Mapping[str, Any]) -> bytes:
         """The upsert as it will be sent and recorded. The key is in the path and must not be in the body."""
-        return Request("PATCH", f"{OBJECT}/{ref}", write_json(payload), {"Content-Type": JSON}).dump()
+        address = ACCOUNT if kind == "customer" else OBJECT
+        return Request("PATCH", f"{address}/{ref}", write_json(payload), {"Content-Type": JSON}).dump()
 
     def send(self, wire: Wire, work: Sequence[Work]) -> Sequence[Echo | None]:
         """One upsert; its answer names the record. An empty answer is read back."""
@@ -84,19 +89,39 @@ class Salesforce:
         return read_answer(answer)
 
     def find(self, wire: Wire, work: Work) -> Found:
-        """Look by our key; landed means showing our version or a newer one."""
+        """Look by our key; landed means showing our version or a newer one, of an account every field that was sent."""
         request = Request.load(work.payload)
         row = self._read(wire, request.path)
         if row is None:
             return Found("absent")
+        if work.kind == "customer":
+            sent: Mapping[str, Any] = read_answer(Answer(0, body=request.body))
+            differs = sorted(name for name, value in sent.items() if member(row, name) != value)
+            return Found("absent", _echo(row), said=f"shows another {differs[0]}") if differs else _complete(row)
         there, ours = member(row, "Version__c"), member(read_answer(Answer(0, body=request.body)), "Version__c")
         if there is None or there < ours:
             return Found("absent", _echo(row), said=f"shows version {there}, not {ours}")
-        return Found("complete", _echo(row))
+        return _complete(row)
 
     def look(self, wire: Wire, kind: str, facts: Mapping[str, str]) -> Sequence[Echo]:
-        """Nothing to look for: a status has no other name than our key."""
-        return []
+        """Accounts with the same tax id, e-mail or name, best evidence first; a status has no name but our key."""
+        if kind != "customer":
+            return []
+        found: dict[str, Echo] = {}
+        for field, fact in (("Tax_Id__c", "tax_id"), ("Billing_Email__c", "email"), ("Name", "name")):
+            value = facts.get(fact, "")
+            if not value:
+                continue
+            literal = value.replace("\\", "\\\\").replace("'", "\\'")
+            soql = f"SELECT Id, TieoutKey__c FROM Account WHERE {field} = '{literal}' LIMIT 10"
+            answer = wire.call("GET", f"{DATA}/query?{urlencode({'q': soql})}")
+            judge(self.verdicts, answer, error_text(answer))
+            rows = member(read_answer(answer), "records")
+            if not isinstance(rows, list):
+                raise Uncertain("target_unclear", "a search without records", status=answer.status)
+            for row in rows:
+                found.setdefault(str(member(row, "Id")), _echo(row))
+        return list(found.values())
 
 
 def error_text(answer: Answer) -> str:
@@ -119,7 +144,11 @@ def _errors(body: Any) -> str:
 
 
 def _echo(row: Any) -> Echo:
-    return Echo(str(member(row, "Id") or ""), member(row, "Key__c"))
+    return Echo(str(member(row, "Id") or ""), member(row, "Key__c") or member(row, "TieoutKey__c"))
+
+
+def _complete(row: Any) -> Found:
+    return Found("complete", _echo(row))
 
 
 TARGET = Salesforce()
