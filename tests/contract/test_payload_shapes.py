@@ -75,7 +75,10 @@ FIXTURES: Mapping[str, Mapping[str, str]] = {
     "customer.created": {"stripe.customer": "mapping_value_missing"},
     "customer.updated": {"stripe.customer": "mapping_value_missing"},
     "customer.subscription.created": {"stripe.subscription_state": "subscription"},
-    "customer.subscription.deleted": {"stripe.subscription_state": "subscription"},
+    "customer.subscription.deleted": {
+        "stripe.subscription_state": "subscription",
+        "stripe.subscription_status": "status",
+    },
     # No document of ours is made of these: money moves with invoices, refunds and payouts; catalogues are tables.
     "charge.refunded": {},
     "payment_intent.succeeded": {},
@@ -129,6 +132,7 @@ SCHEMAS: Mapping[str, tuple[str, str, str]] = {
     "stripe.credit_note": ("stripe/resources.schema.json", "$defs", "CreditNote"),
     "stripe.customer": ("stripe/resources.schema.json", "$defs", "Customer"),
     "stripe.subscription_state": ("stripe/resources.schema.json", "$defs", "Subscription"),
+    "stripe.subscription_status": ("stripe/resources.schema.json", "$defs", "Subscription"),
     "stripe.refund": ("stripe/resources.schema.json", "$defs", "Refund"),
     "stripe.payout": ("stripe/resources.schema.json", "$defs", "Payout"),
     "stripe.payout_failed": ("stripe/resources.schema.json", "$defs", "Payout"),

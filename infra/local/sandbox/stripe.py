@@ -394,7 +394,16 @@ class Stripe(System):
         if row["status"] == "canceled":
             raise invalid("A canceled subscription can only update its cancellation_details and metadata.")
         self._fill_subscription(row, form)
+        self.emit("customer.subscription.updated", row)
         return row
+
+    def fall_behind(self, ident: str, when: When = NOW) -> Json:
+        """The last invoice of a subscription is not paid in time; event ``customer.subscription.updated``."""
+        with self.lock:
+            row = self._known_row("subscriptions", ident)
+            row["status"] = "past_due"
+            self.emit("customer.subscription.updated", row, when)
+            return copy.deepcopy(row)
 
     def _cancel(self, row: Json) -> Json:
         if row["status"] == "canceled":

@@ -405,6 +405,12 @@ def test_an_object_that_we_made_is_known_again_by_our_reference() -> None:
     assert read.ours == "TIE-ABC"
 
 
+def test_what_becomes_later_of_an_object_that_we_made_is_no_echo() -> None:
+    event = json.loads((EVENTS / "stripe" / "customer.subscription.deleted.json").read_bytes())
+    assert event["data"]["object"]["metadata"]["tieout_ref"]
+    assert systems.source("stripe").read(json.dumps(event).encode())[0].ours is None
+
+
 def test_there_is_a_captured_event_for_everything_that_starts_a_flow() -> None:
     from tieout import flows
 

@@ -23,6 +23,17 @@ from tieout.core.verdicts import Ignore, NeedsHuman
 UNTAXED: Final = "none"
 """The tax code of a line on which no tax was charged: a row of its own in the tax code table, never a default."""
 
+SUBSCRIPTIONS: Final[Mapping[str, tuple[str, str]]] = {
+    "active": ("accepted", "runs and is billed"),
+    "trialing": ("accepted", "is on trial"),
+    "incomplete": ("pending", "waits for its first payment"),
+    "past_due": ("held", "is behind: its last invoice is not paid"),
+    "unpaid": ("held", "is not paid, and its invoices are not collected any more"),
+    "paused": ("held", "is paused: its trial ended without a way to pay"),
+    "incomplete_expired": ("rejected", "never began: its first payment did not come"),
+    "canceled": ("compensated", "is cancelled"),
+}
+"""How a state of a subscription is told: the CRM's word for it, and what it says."""
 INTERVALS: Final[Mapping[tuple[Any, Any], str]] = {
     ("month", 1): "month",
     ("month", 3): "quarter",
@@ -265,6 +276,37 @@ def stripe_interval(subscription: Mapping[str, Any]) -> str:
     if spelled not in INTERVALS:
         raise NeedsHuman("document_invalid", f"every {spelled}", kind="subscription", where="interval")
     return INTERVALS[spelled]
+
+
+@rule
+def stripe_subscription_shown(status: str) -> str:
+    """A subscription's state in the words of the CRM: it runs, it waits, it never began, it is over."""
+    return _told(status)[0]
+
+
+@rule
+def stripe_subscription_sentence(subscription: Mapping[str, Any], zone: str) -> str:
+    """What the CRM shows of a subscription: how it stands, and when it ends where that is known."""
+    said = _told(str(subscription.get("status")))[1]
+    ended = subscription.get("ended_at") or subscription.get("cancel_at")
+    last = f" Its last day is {days.document_date(ended, zone).iso}." if type(ended) is int else ""
+    return f"Subscription {subscription['id']} {said}.{last}"
+
+
+@rule
+def stripe_subscriber(subscription: Mapping[str, Any], source: str, account: str) -> str | None:
+    """The buyer in the CRM: by the identity or the deal that onboarding wrote there, else by Stripe's customer."""
+    named = (stripe_metadata(subscription, name) for name in ("canonical_id", "opportunity_id"))
+    identity = stripe_customer_identity(subscription.get("customer") or "", source, account)
+    return next((name for name in named if name), identity)
+
+
+def _told(status: str) -> tuple[str, str]:
+    if status not in SUBSCRIPTIONS:
+        raise NeedsHuman(
+            "wrong_shape", status[:32], source="stripe", reason=f"no state of a subscription: {status[:32]}"
+        )
+    return SUBSCRIPTIONS[status]
 
 
 @rule

@@ -1,5 +1,5 @@
 """Stripe, asked: the lines that an event cuts, what a payout is made up of, which invoice a disputed or refunded
-payment has paid, and the events of the last thirty days.
+payment has paid, how a subscription stands now, and the events of the last thirty days.
 
 An event shows the first ten lines of a document; the others are listed in the API version in which the event is
 written. The list of events is newest first and reaches thirty days back; it shows events in the account's API version,
@@ -52,7 +52,11 @@ class Stripe:
         if path.endswith("/lines"):
             shown = {**read.object["lines"], "data": self._whole_list(wire, path, {}, read), "has_more": False}
             return replace(read, object={**read.object, "lines": shown}, thin=False)
-        laid = self._with_payments(wire, read) if path == INVOICE_PAYMENTS else self._payout(wire, path, read)
+        if path == INVOICE_PAYMENTS:
+            laid = self._with_payments(wire, read)
+        else:
+            laid = self._one(wire, path, read)
+            laid = self._with_transactions(wire, laid, read) if read.type == "payout.paid" else laid
         return replace(read, object=laid, thin=False)
 
     def _with_payments(self, wire: Wire, read: Read) -> Mapping[str, Any]:
@@ -65,9 +69,8 @@ class Stripe:
         asking = replace(read, api=max(read.api or LISTS_PAYMENTS, LISTS_PAYMENTS))
         return {**read.object, "invoice_payments": self._whole_list(wire, INVOICE_PAYMENTS, wanted, asking)}
 
-    def _payout(self, wire: Wire, path: str, read: Read) -> Mapping[str, Any]:
+    def _with_transactions(self, wire: Wire, payout: Mapping[str, Any], read: Read) -> Mapping[str, Any]:
         """A payout with its transactions, once Stripe has them together; a manual one has none."""
-        payout = self._one(wire, path, read)
         if payout.get("automatic") is not True:
             return payout
         if payout.get("reconciliation_status") == "in_progress":

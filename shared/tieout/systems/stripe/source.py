@@ -49,8 +49,6 @@ class Stripe:
             "charge.succeeded",
             "charge.updated",
             "customer.subscription.created",
-            "customer.subscription.deleted",
-            "customer.subscription.updated",
             "customer.updated",
             "invoice.created",
             "invoice.deleted",
@@ -84,6 +82,8 @@ class Stripe:
         "credit_note.created": "/v1/credit_notes/{id}/lines",
         "invoice.finalized": "/v1/invoices/{id}/lines",
         "invoice.voided": "/v1/invoices/{id}/lines",
+        "customer.subscription.deleted": "/v1/subscriptions/{id}",
+        "customer.subscription.updated": "/v1/subscriptions/{id}",
         "payout.paid": "/v1/payouts/{id}",
         "charge.dispute.created": INVOICE_PAYMENTS,
         "charge.dispute.funds_withdrawn": INVOICE_PAYMENTS,
@@ -121,7 +121,9 @@ class Stripe:
         metadata, lines, version = about.get("metadata"), about.get("lines"), event.get("api_version")
         type_ = _text(event, "type")
         cut = isinstance(lines, Mapping) and lines.get("has_more") is True
-        ours = metadata.get("tieout_ref") if isinstance(metadata, Mapping) else None
+        # What becomes of an object later is news, though we have made it.
+        made = type_.endswith(".created")
+        ours = metadata.get("tieout_ref") if made and isinstance(metadata, Mapping) else None
         return (
             Read(
                 event_id=_text(event, "id"),
@@ -129,7 +131,8 @@ class Stripe:
                 object_id=_text(about, "id"),
                 object=about,
                 occurred=datetime.fromtimestamp(created, UTC),
-                object_version=created,
+                # Seconds are coarse: an end is newer than whatever else is told of in its second.
+                object_version=created + (type_ == "customer.subscription.deleted"),
                 ours=ours if isinstance(ours, str) and ours else None,
                 unknown=tuple(sorted(set(event) - KNOWN)),
                 thin=self._thin(type_, cut),
