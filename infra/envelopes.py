@@ -29,7 +29,7 @@ HOST: Final = "localhost"
 RECEIVED: Final = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ACCOUNTS: Final = {
     "stripe": "acct_us", "salesforce": "00D_acme", "chargebee": "acme-eu", "zuora": "acme-eu", "hubspot": "24881733",
-    "zendesk": "acme", "businesscentral": "acme", "netsuite": "acme",
+    "zendesk": "acme", "businesscentral": "acme", "netsuite": "acme", "legacy": "acme",
 }  # fmt: skip
 INVOICE: Final = "stripe/invoice.finalized.json"
 

@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +115,13 @@ def public(key: asyncssh.SSHKey) -> str:
 
 
 class FolderDrop:
-    """The same folder as the ERP sees it from the inside: keys that begin with its prefix."""
+    """The same folder as the ERP sees it from the inside: keys that begin with its prefix.
 
-    def __init__(self, root: Path, prefix: str) -> None:
-        self._root, self._prefix = root, prefix
+    With ``now`` the server lives in world time: a file is written when that says.
+    """
+
+    def __init__(self, root: Path, prefix: str, now: Callable[[], datetime] | None = None) -> None:
+        self._root, self._prefix, self._now = root, prefix, now
 
     def list(self, prefix: str) -> Iterable[str]:
         """Keys that begin with a prefix."""
@@ -132,4 +137,7 @@ class FolderDrop:
 
     def put(self, key: str, body: bytes) -> None:
         """Write a file."""
-        (self._root / key.removeprefix(self._prefix)).write_bytes(body)
+        path = self._root / key.removeprefix(self._prefix)
+        path.write_bytes(body)
+        if self._now is not None:
+            os.utime(path, (self._now().timestamp(),) * 2)

@@ -279,6 +279,13 @@ class Wire(Protocol):
         """File targets: the content of a file; ``None`` where there is none."""
 
 
+class Folder(Wire, Protocol):
+    """The wire of a file target's account, where it is also looked for files that nobody here has asked for."""
+
+    def names(self, folder: str) -> Sequence[tuple[str, datetime]]:
+        """Names of the files in ``folder`` (``in/``) as `Wire.get` takes them, each with when it was changed last."""
+
+
 class Called(Protocol):
     """An outside system as its transport sees it: a target, or a source that is asked."""
 

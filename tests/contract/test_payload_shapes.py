@@ -33,7 +33,7 @@ from tieout.work import render
 
 ACCOUNTS = {
     "stripe": "acct_us", "chargebee": "acme-eu", "zuora": "acme-eu", "hubspot": "24881733", "salesforce": "00D",
-    "zendesk": "acme", "businesscentral": "acme", "netsuite": "acme",
+    "zendesk": "acme", "businesscentral": "acme", "netsuite": "acme", "legacy": "acme",
 }  # fmt: skip
 WHEN = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 SECOND = int(WHEN.timestamp())

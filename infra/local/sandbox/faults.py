@@ -28,7 +28,9 @@ strikes ``times`` times (0: always). What each kind does:
 
 On the file drop of the legacy ERP (``DROP /legacy/acme/out/<file>``) only these have a meaning: ``drop_before``
 (the file is never seen), ``commit_then_drop`` (booked, never acknowledged), ``late_commit`` (``seconds`` later than
-usual), ``truncated`` (half an acknowledgement).
+usual), ``truncated`` (half an acknowledgement). On a file in which it tells (``DROP /legacy/acme/in/<file>``):
+``drop_before`` (it never comes, and its number with it), ``truncated`` (half of it), ``late_commit`` (a ``.part``, and
+the file ``seconds`` later).
 """
 
 from __future__ import annotations

@@ -6,6 +6,9 @@ checks header, count, control total and hash, waits (``delay`` seconds of world 
 hold together is refused whole: one ``R`` line with line number 0 and nothing booked. It never books an external
 reference twice: the second one is a reject ``DUPLICATE`` that names the document.
 
+It tells of its own accord too (``tell``): numbered files of payments and customers in ``in/``, in either spelling,
+under a name that ends with ``.part`` until they are whole.
+
 Reject codes: ``DUPLICATE``, ``UNKNOWN_CUSTOMER``, ``UNKNOWN_PARENT``, ``PERIOD_CLOSED``, ``BAD_AMOUNT``, ``BAD_DATE``,
 ``BAD_CURRENCY``, ``BAD_KIND``, ``BAD_ACTION``, ``BAD_RECORD``; for the whole file ``BAD_FILE`` and
 ``DUPLICATE_BATCH``.
@@ -17,7 +20,7 @@ import csv
 import hashlib
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Protocol
@@ -25,7 +28,7 @@ from typing import Protocol
 from infra.local.sandbox.agenda import Agenda, Clock
 from infra.local.sandbox.books import Entry
 from infra.local.sandbox.faults import Fault, Faults
-from infra.local.sandbox.legacy_columns import spell, take_apart
+from infra.local.sandbox.legacy_columns import spell, take_apart, tell
 from infra.local.sandbox.wire import Json
 
 DELAY = 120
@@ -121,6 +124,7 @@ class Legacy:
         self.drop: Drop | None = None
         self.documents: dict[str, Booked] = {}
         self.batches: dict[str, str] = {}
+        self.told: dict[str, int] = {}  # the last number of each stream
         self._seen: set[str] = set()
         self._lock = threading.RLock()
         self._numbers = 0
@@ -222,6 +226,51 @@ class Legacy:
         lines.append(["T", str(accepted), str(len(verdicts) - accepted)])
         spell = SPELLINGS[ending][1]
         return ("\n".join(spell(cells) for cells in lines) + "\n").encode()
+
+    # --- files in which it tells -----------------------------------------------------------------------------------
+
+    def tell(
+        self, stream: str, records: Sequence[Sequence[str]], company: str = "DE01", ending: str = ".csv",
+        number: int = 0, spoil: str = "", name: str = "",
+    ) -> str:  # fmt: skip
+        """Drop a file of records (each without its line number); its key. ``number`` repeats one that was given.
+
+        ``spoil`` makes its trailer wrong: ``count``, ``total`` or ``hash``. Faults of its key: ``drop_before`` (it is
+        never seen, and its number is gone), ``truncated`` (half of it), ``late_commit`` (a ``.part`` for ``seconds``).
+        """
+        with self._lock:
+            number = number or self.told.get(stream, 0) + 1
+            self.told[stream] = max(number, self.told.get(stream, 0))
+        content = self._file(stream, number, records, company, ending, spoil)
+        key = f"legacy/{self.account}/in/{name or f'{stream}-{number:06d}'}{ending}"
+        fault = self.faults.take(f"DROP /{key}")
+        if fault is not None and fault.kind == "drop_before":
+            return key
+        if fault is not None and fault.kind == "truncated":
+            content = content[: len(content) // 2]
+        if fault is not None and fault.kind == "late_commit":
+            self._drop(key + ".part", content[: len(content) // 2])
+            self.agenda.after(int(fault.number("seconds", 600)), lambda: self._drop(key, content))
+            return key
+        self._drop(key, content)
+        return key
+
+    def _drop(self, key: str, content: bytes) -> None:
+        if self.drop is not None:
+            self.drop.put(key, content)
+
+    def _file(
+        self, stream: str, number: int, records: Sequence[Sequence[str]], company: str, ending: str, spoil: str
+    ) -> bytes:
+        spelled = _line if ending == ".csv" else tell
+        made = self.clock().strftime("%Y-%m-%dT%H:%M:%SZ")
+        lines = [spelled([one[0], str(place), *one[1:]]) for place, one in enumerate(records, 1)]
+        total = sum(int(one[4]) for one in records if one[0] == "P" and len(one) > 4 and _whole([one[4]]))
+        digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+        tail = ["T", str(len(lines) + (spoil == "count")), str(total + (spoil == "total")),
+                "0" * 16 if spoil == "hash" else digest]  # fmt: skip
+        head = ["H", "LEGACY", "2", stream, str(number), made, company]
+        return ("\n".join([spelled(head), *lines, spelled(tail)]) + "\n").encode()
 
     # --- records -----------------------------------------------------------------------------------------------
 

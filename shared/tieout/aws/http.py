@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -188,6 +188,9 @@ class Drop(Protocol):
     def get(self, name: str) -> bytes | None:
         """The content of a file; ``None`` where there is none."""
 
+    def names(self, folder: str) -> Sequence[tuple[str, datetime]]:
+        """Names of the files in a folder, each with when it was written."""
+
 
 class DropWire:
     """The transport of a file target's account: a drop, whose rights are the bucket's matter."""
@@ -221,6 +224,13 @@ class DropWire:
         """Read; a failed read changes nothing."""
         try:
             return self._drop.get(name)
+        except (ClientError, BotoCoreError) as error:
+            raise TryAgain("target_unreachable", type(error).__name__) from error
+
+    def names(self, folder: str) -> Sequence[tuple[str, datetime]]:
+        """Look; a failed look changes nothing."""
+        try:
+            return self._drop.names(folder)
         except (ClientError, BotoCoreError) as error:
             raise TryAgain("target_unreachable", type(error).__name__) from error
 

@@ -105,6 +105,18 @@ class S3Drop:
             raise
         return content
 
+    def names(self, folder: str) -> Sequence[tuple[str, datetime]]:
+        """Names below the prefix, each with when it was written."""
+        found: list[tuple[str, datetime]] = []
+        asked = {"Bucket": self._bucket, "Prefix": self._prefix + folder}
+        while True:
+            page = self._client.list_objects_v2(**asked)
+            rows = page.get("Contents", ())
+            found += [(row["Key"].removeprefix(self._prefix), row["LastModified"]) for row in rows]
+            if not page.get("IsTruncated"):
+                return found
+            asked["ContinuationToken"] = page["NextContinuationToken"]
+
 
 class SecretsManager:
     """Credentials by their conventional path, kept for five minutes; what is not there is remembered as shortly."""

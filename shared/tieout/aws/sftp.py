@@ -12,9 +12,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import posixpath
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import asyncssh
@@ -73,6 +74,10 @@ class SftpWire:
     def get(self, name: str) -> bytes | None:
         """The content of a file; ``None`` where there is none."""
         return self._run(lambda session: session.get(name))
+
+    def names(self, folder: str) -> Sequence[tuple[str, datetime]]:
+        """Names of the files in a folder, each with when its last byte was written, by the server's clock."""
+        return self._run(lambda session: session.names(folder))
 
     def _read(self) -> Mapping[str, Any]:
         try:
@@ -201,3 +206,11 @@ class _Session:
         if len(content) > FILE_MOST:
             raise Uncertain("target_unclear", "the file is too long")
         return bytes(content)
+
+    async def names(self, folder: str) -> list[tuple[str, datetime]]:
+        found = []
+        async for one in self._sftp.scandir(posixpath.join(self._folder, folder)):
+            if one.attrs.type == asyncssh.FILEXFER_TYPE_REGULAR and one.attrs.mtime is not None:
+                name = one.filename.decode() if isinstance(one.filename, bytes) else one.filename
+                found.append((folder + name, datetime.fromtimestamp(one.attrs.mtime, UTC)))
+        return found

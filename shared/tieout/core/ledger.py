@@ -95,6 +95,11 @@ def instant(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
+def unread(delivery: str) -> str:
+    """What a delivery that cannot be read is called in place of its events."""
+    return f"delivery.{delivery}"
+
+
 def newer(item: Mapping[str, Any] | None) -> bool:
     """Whether a newer release wrote the item in a shape that this one does not know."""
     return item is not None and int(item.get("v", SCHEMA)) > SCHEMA

@@ -69,6 +69,15 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "wrong_shape": Problem(
         "The event lacks what every {source} event has: {reason}.", "Another API version, or not an event at all.",
         "Compare the raw event with the endpoint's API version.", ENGINEER),
+    "file_refused": Problem(
+        "The file {file} of the old ERP was refused whole: {reason}.",
+        "It was cut on its way, put together wrongly, or its number was given twice.",
+        "Have the ERP send it again under the same number (a file of ours tells it so); nothing of it was taken.",
+        FINANCE, severity="critical"),
+    "record_refused": Problem(
+        "Line {line} of file {file} ({stream}) of the old ERP cannot be read: {reason}.",
+        "The ERP's export does not keep to the format.",
+        "Have the record sent again in a later file; the others of its file went on.", FINANCE),
     "event_conflict": Problem(
         "Event {event} came twice with different bodies.", "The source changed an event, or somebody forged one.",
         "Compare both bodies; the first stands.", ENGINEER, severity="critical"),

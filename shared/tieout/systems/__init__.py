@@ -23,7 +23,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "zuora": ("source", "reader", "lister"),
     "hubspot": ("source", "reader", "lister", "target"),
     "netsuite": ("source", "reader", "lister", "target"),
-    "legacy": ("target",),
+    "legacy": ("source", "lister", "target"),
     "xero": ("target",),
     "businesscentral": ("source", "reader", "target"),
     "quickbooks": ("target",),

@@ -5,10 +5,12 @@ What its answers say of the account is told to the budget item, so that a 429 to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import cast
 
-from tieout.contract import Asked, Wire
+from tieout.contract import Asked, Folder, Wire
 from tieout.core import capacity, keys
 from tieout.core.classify import Answer
 from tieout.core.verdicts import TryAgain, Verdict
@@ -91,3 +93,7 @@ class Timed:
     def get(self, name: str) -> bytes | None:
         """As the wire does."""
         return self.wire.get(name)
+
+    def names(self, folder: str) -> Sequence[tuple[str, datetime]]:
+        """As the wire of a file target does."""
+        return cast("Folder", self.wire).names(folder)

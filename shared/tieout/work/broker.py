@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from tieout import systems
-from tieout.contract import Budget, Measured, Quiet, Target, Wire
+from tieout.contract import Budget, Folder, Measured, Quiet, Target, Wire
 from tieout.core import capacity, keys, ledger, tokens
 from tieout.core.classify import Answer
 from tieout.core.keys import Key
@@ -236,6 +236,11 @@ class Metered:
         """See the contract."""
         with self._metered():
             return self._wire.get(name)
+
+    def names(self, folder: str) -> Sequence[tuple[str, datetime]]:
+        """See the contract."""
+        with self._metered():
+            return cast("Folder", self._wire).names(folder)
 
     @contextmanager
     def _metered(self) -> Iterator[list[int]]:

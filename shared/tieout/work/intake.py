@@ -150,7 +150,7 @@ def take(arrival: Arrival, batch: Batch) -> None:
     if isinstance(arrival.reads, Exception):
         if not isinstance(arrival.reads, Verdict):
             raise arrival.reads
-        unread = f"delivery.{arrival.delivery}"
+        unread = ledger.unread(arrival.delivery)
         fingerprint = hashlib.sha256(arrival.body).hexdigest()
         record(arrival, batch, Taken(unread, "", "", fingerprint, ledger.CASE, arrival.reads))
         return

@@ -151,12 +151,13 @@ def _send(page: Page, source: str, account: str, ports: Ports) -> Counter[str]:
 
 
 def _events(source: str, account: str, body: bytes) -> list[tuple[Key, Key | None, int]]:
-    """The events of a listed body, each with its object's old-news guard and version; none where it cannot be read,
-    which intake makes a case."""
+    """The events of a listed body, each with its object's old-news guard and version. One that cannot be read is known
+    by its bytes: intake makes it a case under that name."""
     try:
         reads = systems.source(source).read(body)
     except Verdict:
-        return []
+        unread = ledger.unread(keys.delivery_id(source, account, body))
+        return [(keys.event(source, account, unread), None, 0)]
     found = []
     for read in reads:
         flow = flows.match(source, read.type)

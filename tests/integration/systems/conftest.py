@@ -30,6 +30,8 @@ class Files:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
         self.files: dict[str, bytes] = {}
+        #: When a file was written, where it was not at noon.
+        self.written: dict[str, datetime] = {}
 
     def list(self, prefix: str) -> tuple[str, ...]:
         return tuple(key for key in self.files if key.startswith(prefix))
@@ -55,6 +57,12 @@ class Ours:
 
     def get(self, name: str) -> bytes | None:
         return self.held.files.get(self.held.prefix + name)
+
+    def names(self, folder: str) -> list[tuple[str, datetime]]:
+        return [
+            (key.removeprefix(self.held.prefix), self.held.written.get(key, TODAY))
+            for key in self.held.list(self.held.prefix + folder)
+        ]
 
 
 def read_event(name: str) -> Read:

@@ -316,6 +316,9 @@ class BrokenDrop:
     def get(self, name: str) -> bytes | None:
         raise self.error
 
+    def names(self, folder: str) -> list[tuple[str, datetime]]:
+        raise self.error
+
 
 def client_error(status: int) -> ClientError:
     return ClientError({"Error": {"Code": "X"}, "ResponseMetadata": {"HTTPStatusCode": status}}, "PutObject")  # type: ignore[typeddict-item]

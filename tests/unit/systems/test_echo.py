@@ -7,6 +7,7 @@ reference on them; a new one without a place below fails here.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -47,7 +48,23 @@ SHOWN: Final[Mapping[str, Callable[[str, str], dict[str, Any]]]] = {
     "businesscentral": lambda ident, ref: {"id": ident, "number": ref, "displayName": "Initech"},
     "netsuite": lambda ident, ref: {"id": ident, "externalId": ref, "lastModifiedDate": "2026-11-20T18:02:44Z"},
 }
+#: Of a file: the file again, with our reference in the record's cell and its sums made anew.
+FILED: Final[Mapping[str, Callable[[dict[str, Any], str], dict[str, Any]]]] = {
+    "legacy": lambda event, ref: event | {"content": filed(event["content"], ref)},
+}
+#: What a payload needs beside a name before it can be built.
+BARE: Final[Mapping[str, Mapping[str, Any]]] = {"legacy": {"net": 0, "tax": 0, "gross": 0}}
 BOTH: Final = [name for name in systems.SOURCES if name in systems.TARGETS]
+
+
+def filed(content: str, ref: str) -> str:
+    """The file with one record whose customer has our reference."""
+    head, line, tail = content.splitlines()
+    cells = line.split(",")
+    cells[4] = ref
+    line = ",".join(cells)
+    trailer = [*tail.split(",")[:3], hashlib.sha256(line.encode()).hexdigest()[:16]]
+    return "\n".join([head, line, ",".join(trailer), ""])
 
 
 def may_echo(system: str) -> list[Flow]:
@@ -64,6 +81,8 @@ def of_ours(system: str, flow: Flow) -> dict[str, Any]:
     event: dict[str, Any] = json.loads((EVENTS / system / f"{flow.on.type}.json").read_text())
     if system in SHOWN:
         return event
+    if system in FILED:
+        return FILED[system](event, systems.target(system).reference.of("customer/salesforce:acme:001"))
     *path, last = PLACES[system].split(".")
     here = event
     for name in path:
@@ -75,7 +94,7 @@ def of_ours(system: str, flow: Flow) -> dict[str, Any]:
 
 
 def test_each_system_that_could_echo_has_its_place_and_none_is_listed_for_nothing() -> None:
-    assert {system for system, _ in ECHOING} == set(PLACES) | set(SHOWN)
+    assert {system for system, _ in ECHOING} == set(PLACES) | set(SHOWN) | set(FILED)
 
 
 @pytest.mark.parametrize(("system", "flow"), ECHOING, ids=lambda one: getattr(one, "name", one))
@@ -85,7 +104,7 @@ def test_what_we_write_carries_the_reference_that_the_source_reads(system: str, 
     member = PLACES[system].rpartition(".")[2] if system in PLACES else ""
     made = [action for kind, action in target.actions if kind == flow.makes and action in ("create", "upsert")]
     for action in made:
-        sent = target.build(flow.makes, action, ref, {"name": "Initech"}).decode()
+        sent = target.build(flow.makes, action, ref, {"name": "Initech", **BARE.get(system, {})}).decode()
         assert ref in sent
         assert member in sent
     assert made

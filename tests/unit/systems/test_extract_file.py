@@ -44,6 +44,9 @@ class Bench:
     def get(self, name: str) -> bytes | None:
         return Ours(self.files).get(name)
 
+    def names(self, folder: str) -> list[tuple[str, datetime]]:
+        return Ours(self.files).names(folder)
+
     def send(self, *works: Work) -> list[Any]:
         return list(TARGET.send(self.wire, works))
 

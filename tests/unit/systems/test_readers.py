@@ -29,6 +29,10 @@ every_reader = pytest.mark.parametrize("name", systems.READERS)
 
 
 every_lister = pytest.mark.parametrize("name", systems.LISTERS)
+#: Those that answer over HTTP; the legacy ERP is looked for files (test_legacy_tells.py).
+every_asked = pytest.mark.parametrize(
+    "name", [one for one in systems.LISTERS if systems.lister(one).auth["scheme"] != "drop"]
+)
 
 
 def thin(name: str) -> list[Read]:
@@ -122,7 +126,7 @@ def test_what_is_lost_is_asked_for_before_a_vendor_forgets_it_and_after_it_shoul
     assert how.settle >= timedelta(minutes=1)
 
 
-@every_lister
+@every_asked
 @pytest.mark.parametrize("answer", [one for name, one in HOSTILE.items()], ids=HOSTILE)
 @pytest.mark.parametrize("page", ["", "somewhere"])
 def test_a_strange_answer_to_a_listing_is_a_verdict_and_never_the_end_of_the_list(
@@ -136,7 +140,7 @@ def test_a_strange_answer_to_a_listing_is_a_verdict_and_never_the_end_of_the_lis
     assert {(method, path.partition("?")[0]) if looks else method for method, path in wire.asked} == {looks or "GET"}
 
 
-@every_lister
+@every_asked
 @pytest.mark.parametrize(("status", "kind"), [(401, TryAgain), (403, NeedsHuman), (429, TryAgain), (503, TryAgain)])
 def test_what_http_says_to_a_listing_means_the_same_everywhere(name: str, status: int, kind: type[Verdict]) -> None:
     with pytest.raises(kind):

@@ -34,6 +34,7 @@ EXAMPLE = {
     "zendesk": "zendesk/ticket.status_changed.json",
     "businesscentral": "businesscentral/customers.created.json",
     "netsuite": "netsuite/customer.changed.json",
+    "legacy": "legacy/payment.received.json",
 }
 HOST = "hooks.acme.example"
 CAPTURED = [
@@ -78,6 +79,7 @@ SIGN: Mapping[str, Sign] = {
     "stripe": _stripe,
     "salesforce": _stamped,
     "netsuite": _stamped,
+    "legacy": _stamped,
     "hubspot": _hubspot,
     "zendesk": _zendesk,
     "chargebee": _basic,
@@ -384,6 +386,7 @@ def test_a_known_shape_with_any_part_missing_or_wrong_is_refused_and_never_crash
         "zendesk": ("id", "type", "time", "detail"),
         "businesscentral": ("value",),
         "netsuite": ("v", "type", "id", "changed"),
+        "legacy": ("v", "file"),
     }
     for field in needed[name]:
         wrongs: tuple[object, ...] = (None, [], {}, -1, True, "", "x" * 300)

@@ -247,11 +247,12 @@ def test_a_list_that_writes_the_event_otherwise_than_its_delivery_makes_no_confl
 
 
 def test_what_is_listed_and_cannot_be_read_is_a_case(scene: Scene) -> None:
-    scene.lister.happened.append((scene.on.world.time, b'{"id": "evt_x"}'))
+    scene.lister.happened.append((scene.on.world.time + timedelta(minutes=13), b'{"id": "evt_x"}'))
     assert scene.poll(minutes=20) == {"recovered": 1}
     scene.arrive()
     (event,) = [item for item in scene.on.world.ledger.items.values() if item.get("what") == "event"]
     assert (event["state"], event["code"]) == (ledger.CASE, "wrong_shape")
+    assert scene.poll(minutes=10) == {"known": 1}, "spans overlap: what is a case already is not sent again"
 
 
 def test_an_account_that_stays_unasked_is_a_case_that_its_next_listing_closes(scene: Scene) -> None:

@@ -15,8 +15,8 @@ from typing import Any, Final
 from tieout.core.rules.registry import REGISTRY
 
 MODULES: Final = (
-    "amounts", "days", "names", "avalara", "businesscentral", "chargebee", "hubspot", "netsuite", "quickbooks",
-    "salesforce", "sap", "stripe", "stripe_cash", "tryton", "xero", "zendesk", "zuora",
+    "amounts", "days", "names", "avalara", "businesscentral", "chargebee", "hubspot", "legacy", "netsuite",
+    "quickbooks", "salesforce", "sap", "stripe", "stripe_cash", "tryton", "xero", "zendesk", "zuora",
 )  # fmt: skip
 """The modules of this room that hold rules; one line each, those that all systems use first."""
 

@@ -27,7 +27,8 @@ class Dialect(Protocol):
     ending: str
 
     def line(self, cells: Sequence[str], way: str) -> str:
-        """One record as a line; ``way`` is ``out`` or ``in``."""
+        """One record as a line; ``way`` is ``out`` or ``in``, ``tell`` for what the ERP tells of its own accord, and
+        ``receipt`` for our answer to that."""
 
     def rows(self, content: bytes, way: str) -> list[list[str]]:
         """The cells of each line; what is no record of ours has the cells that could be read."""
@@ -72,6 +73,13 @@ LAYOUTS: Final[Mapping[tuple[str, str], tuple[Column, ...]]] = {
     ("in", "A"): (*_texts(1), _LINE, *_texts(REF, 20, 3), _AMOUNT),
     ("in", "R"): (*_texts(1), _LINE, *_texts(REF, 20, TEXT)),
     ("in", "T"): (*_texts(1), _COUNT, _COUNT),
+    ("tell", "H"): (*_texts(1, 8, 2, 12), Column(9, True), *_texts(20, 10)),
+    ("tell", "P"): (*_texts(1), _LINE, *_texts(30, 10, 3), _AMOUNT, *_texts(30, DOCUMENT_NO, 30, TEXT)),
+    ("tell", "C"): (*_texts(1), _LINE, *_texts(8, 30, REF, TEXT, TEXT, 30, TEXT, 80, 20, 2)),
+    ("tell", "T"): (*_texts(1), _COUNT, _AMOUNT, *_texts(16)),
+    ("receipt", "H"): (*_texts(1, 8, 2, 60), Column(9, True), *_texts(16)),
+    ("receipt", "R"): (*_texts(1), _LINE, *_texts(20, TEXT)),
+    ("receipt", "T"): (*_texts(1), _COUNT, _COUNT),
 }  # fmt: skip
 
 
