@@ -28,6 +28,11 @@ hypothesis.settings.register_profile("house", derandomize=True, deadline=None, p
 hypothesis.settings.load_profile("house")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest test first: it takes minutes, and at the end every other worker would wait for it."""
+    items.sort(key=lambda item: item.path.name != "test_soak.py")
+
+
 class NoNetwork(RuntimeError):
     """A test tried to leave this machine."""
 
