@@ -6,6 +6,7 @@ meets, so that the list stays true of the verbs.
 
 from __future__ import annotations
 
+import random
 from functools import cache
 from typing import Final
 
@@ -137,7 +138,9 @@ def _spread(hostile: bool) -> tuple[tuple[str, str], ...]:
             return EXPIRED.get(label, 2)
         return WEIGHTS.get(label, 1 if label.startswith(one) else 2)
 
-    return tuple(pair for pair in pairs() for _ in range(weight(*pair)))
+    spread = [pair for pair in pairs() for _ in range(weight(*pair))]
+    random.Random("spread").shuffle(spread)  # a few hundred seeds see a little of everything
+    return tuple(spread)
 
 
 def focus(seed: int) -> tuple[str, str] | None:

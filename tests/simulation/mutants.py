@@ -88,7 +88,7 @@ MUTANTS: Final[Sequence[Mutant]] = (
     _m("looks take no slot", (Q, "    if not slots.held or slots.tokens < 1:\n", "    if False:\n")),
     _m("looks do not ask the breaker", (Q, "    if paused > stamp(now):\n        raise NotYet", "    if False:\n        raise NotYet"), ("tieout.core.capacity", "if paused > stamp(now):", "if False:")),
     _m("what waits goes by age alone", (L, 'int(posting.get("priority", 50)) * STEP', "0 * STEP")),
-    _m("what waits goes last come, first served", (Q, "for row in rows[:room]]", "for row in rows[-room:]]")),
+    _m("what waits goes last come, first served", (Q, "return ours[:room], following, left", "return ours[-room:], following, left")),
     _m("who comes later overtakes", ("tieout.core.gates", "rank(scene.posting) >= waits:", "rank(scene.posting) >= '~':")),
     _m("what waits is never let go", (Q, "room = min(capacity.room(budget, system.budget, system.quiet.clock_skew, now), LET_GO_MOST)", "room = 0")),
     _m("a budget at which something waits is not due", (Q, "        values |= ledger.due(key.pk, look)\n    if not values", "        pass\n    if not values"),
@@ -212,6 +212,9 @@ MUTANTS: Final[Sequence[Mutant]] = (
     _m("a delivery is acknowledged though the inbox did not take it", ("tieout.work.receive", "        return refusal(NeedsHuman(str(unavailable)))\n", "        return source.success\n")),
     # --- two releases
     _m("what a newer release wrote is worked on", (L, 'return item is not None and int(item.get("v", SCHEMA)) > SCHEMA', "return False")),
+    _m("what a newer release put into the wait is let go", (Q, "if not ledger.newer(item)]", "if True]")),
+    _m("an event that meets a newer release's lane dies", (IN, "taken = _left(arrival, taken, ports.now(), waiting)", 'raise TryAgain("newer_release")')),
+    _m("an answer that meets a newer release's lane is left to its lease", (P, 'if verdict.code != "newer_release":', "if True:")),
     _m("a lane of a newer release is joined", (LANES, 'below={"waiting": MOST_WAITING, "v": SCHEMA + 1},', 'below={"waiting": MOST_WAITING},')),
     _m("a lane that became a newer release's is claimed in", (LANES, 'when={"queue[0]": posting_key, "v": lane.get("v")}', 'when={"queue[0]": posting_key}')),
     # --- tokens
