@@ -9,6 +9,7 @@ from itertools import count
 from typing import Any
 
 from tieout.contract import Called, Wire
+from tieout.core import keys
 from tieout.core.keys import Key
 from tieout.core.writes import Check, Item, Refused, Write, apply, holds
 from tieout.work.ports import Ports, Send
@@ -41,7 +42,7 @@ class MemoryLedger:
 
     def due(self, until: str, limit: int = 200) -> list[Item]:
         rows = self._rows(lambda item: str(item.get("due_shard", "")).startswith("D#") and item["due"] <= until)
-        return sorted(rows, key=lambda row: str(row["due"]))[:limit]
+        return sorted(rows, key=lambda row: (row["due_shard"] != keys.FIRST, str(row["due"])))[:limit]
 
     def waiting(self, target: str, limit: int) -> list[Item]:
         rows = self._rows(lambda item: item.get("due_shard") == f"W#{target}")

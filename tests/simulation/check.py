@@ -102,6 +102,13 @@ def _excused(world: World) -> set[str]:
     return excused | {event.about for _, event in world.inbound if event.lane in orphans}
 
 
+def _too_late(world: World, item: Item) -> bool:
+    """Whether people ended a posting that a look had proven absent, where requests land far beyond the quiet period."""
+    notes = [line.get("note", {}) for line in world.lines(item)]
+    ended = item["state"] == "SUPERSEDED" and notes[-1].get("action") == "cancel"
+    return world.setting.hostile and ended and any(note.get("found") == "absent" for note in notes)
+
+
 def buried(world: World) -> list[Event]:
     """Events without an item whose delivery is a dead letter's case: owned, due, its bytes in the vault.
 
@@ -182,7 +189,7 @@ def _agreement(world: World) -> list[str]:
         elif rows and not (
             item["state"] == "AMBIGUOUS"
             and (item["key"] in world.books[item["target"]].garbled or item["key"] in blind.unsure(world))
-        ):
+        ) and not _too_late(world, item):  # fmt: skip
             found.append(f"I3 {item['key']} is {item['state']} and in the book")
     for key in by_ref:
         if key[2] in ("invoice", "payment", "credit_note") and key not in claimed:

@@ -106,7 +106,7 @@ WEIGHTS: Final = {
     "dead.vault.put": 1, "dead.ledger.read": 1, "dead.ledger.note": 1, "dead.ledger.intake": 1, "step.ledger.make": 1,
     "post.machines.answer": 1, "post.wire.get": 1, "probe.machines.status": 1,
     "desk.ledger.make": 36, "desk.ledger.book": 6, "post.drop.get": 7,
-    "post.secrets.put": 9, "probe.secrets.get": 3, "probe.secrets.put": 20, "post.ledger.waiting": 24,
+    "post.secrets.put": 18, "probe.secrets.get": 3, "probe.secrets.put": 20, "post.ledger.waiting": 44,
 }  # fmt: skip
 
 #: The same for a token that ends at a call, which only few histories have.
@@ -149,6 +149,11 @@ def focus(seed: int) -> tuple[str, str] | None:
         return None
     spread = _spread(seed % 2 == 1)
     return spread[(seed // 2) % len(spread)]
+
+
+def times(label: str) -> int:
+    """How often a hard boundary is struck: a rotating pair does not outlive that four renewals are lost."""
+    return 2 if label in tokens.BOUNDARIES else 4
 
 
 def hard(label: str) -> bool:

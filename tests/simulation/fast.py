@@ -66,6 +66,7 @@ class LeanTable(Table):
         super().__init__(hub)
         self.watched = False
         self._due: list[tuple[str, Key]] = []
+        self._budgets: list[tuple[str, Key]] = []
         self._waits: dict[str, list[tuple[str, Key]]] = {}
         self._spent: list[Key] = []
         #: Postings by target and final state, lines checked, and what is wrong.
@@ -140,7 +141,7 @@ class LeanTable(Table):
         super()._project(key)
         shard, due = self._place(self.items[key])
         if shard.startswith("D#"):
-            heapq.heappush(self._due, (due, key))
+            heapq.heappush(self._budgets if key.pk.startswith("B#") else self._due, (due, key))
         elif shard:
             heapq.heappush(self._waits.setdefault(shard, []), (due, key))
 
@@ -156,14 +157,15 @@ class LeanTable(Table):
         return [{"pk": key.pk, "sk": key.sk, "due": due} for key, due in found.items()]
 
     def due_rows(self, until: str, limit: int) -> list[Item]:
-        return self._first(self._due, self.index, until, limit)
+        first = self._first(self._budgets, self.index, until, limit)
+        return [*first, *self._first(self._due, self.index, until, limit)][:limit]
 
     def wait_rows(self, shard: str, limit: int) -> list[Item]:
         return self._first(self._waits.get(shard, []), self.waits.get(shard, {}), "~", limit)
 
     def earliest(self) -> str | None:
-        rows = self._first(self._due, self.index, "~", 1)
-        return rows[0]["due"] if rows else None
+        rows = [*self._first(self._budgets, self.index, "~", 1), *self._first(self._due, self.index, "~", 1)]
+        return min((row["due"] for row in rows), default=None)
 
 
 @dataclass

@@ -21,6 +21,8 @@ from tieout.contract import Finds, Rate
 SEEDS: Final = Path(__file__).with_name("seeds.txt")
 #: How long after the last fault everything must have come to rest, in virtual seconds.
 PATIENCE: Final = 3 * 3600.0
+#: How long faults strike where a rotating pair of tokens must outlive them: less than the vendor's grace.
+MERCY: Final = 1500.0
 #: The subscription of the first deal: where it is refused, what was made for the deal is taken back.
 DEAL: Final = (
     "subscription/salesforce:00D_acme:006RM000000000000/create/subscribe/"
@@ -165,7 +167,7 @@ def plan(
     swarm = Swarm(
         random.Random(f"fates {seed}"), rate, excluded, until, slow=slow,
         pause=400.0 if hostile else 90.0, focus=(*focus, nth) if focus else None,
-        without=without, outages=outages, leads=leads, times=4 if hard else 1,
+        without=without, outages=outages, leads=leads, times=coverage.times(focus[0]) if focus and hard else 1,
     )  # fmt: skip
     made = Plan(seed, hostile, setting, arrivals, swarm, replays=rng.random() < 0.25)
     return _more(made, focus, until)
@@ -191,6 +193,10 @@ def _more(made: Plan, focus: tuple[str, str] | None, until: float) -> Plan:
         scheme = "rotating" if label in tokens.BOUNDARIES or wanted < 0.5 else "fetched"
     # Where clocks are ten minutes off and processes sleep for as long, a rotating pair dies, and only a person helps.
     scheme = "fetched" if scheme and made.hostile else scheme
+    if scheme == "rotating":
+        # Faults beyond the vendor's half an hour of grace may take the pair for good, and only a person helps.
+        made.swarm.until = min(made.swarm.until, MERCY)
+        made.swarm.outages = [(start, min(end, MERCY), how) for start, end, how in made.swarm.outages]
     life = rng.choice((90.0, 400.0, 1800.0))
     if label in tokens.BOUNDARIES:
         life = 90.0  # renewed again and again, so that what is to be struck is met again and again

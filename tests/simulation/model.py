@@ -137,8 +137,10 @@ class Table:
             self.waits.setdefault(shard, {})[key] = due
 
     def due_rows(self, until: str, limit: int) -> list[Item]:
-        """Rows of the due index up to an instant, earliest first."""
-        return _rows(((due, key) for key, due in self.index.items() if due <= until), limit)
+        """Rows of the due index up to an instant: budgets, then the earliest."""
+        due = [(due, key) for key, due in self.index.items() if due <= until]
+        first = _rows(((due, key) for due, key in due if key.pk.startswith("B#")), limit)
+        return [*first, *_rows(((due, key) for due, key in due if not key.pk.startswith("B#")), limit)][:limit]
 
     def wait_rows(self, shard: str, limit: int) -> list[Item]:
         """Rows of a wait partition in order."""

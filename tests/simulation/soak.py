@@ -38,7 +38,7 @@ PATIENCE: Final = 12 * 3600.0
 class Outage:
     """Every call takes its time; while the outage lasts, the ERP's are lost at first and refused later."""
 
-    def __init__(self, until: float) -> None:
+    def __init__(self, until: float, probe: float) -> None:
         self.until = until
         #: Whether the call that begins goes to the ERP: its boundary's name does not say.
         self.erp: Callable[[], bool] = lambda: True
@@ -47,10 +47,14 @@ class Outage:
         self.calm = cycle([Fate("", 0.005 + 0.01 * rng.random()) for _ in range(997)])
         self.put = cycle([Fate("", 0.1 + 0.1 * rng.random()) for _ in range(499)])
         self.told = cycle([Fate("", 0.02 + 0.02 * rng.random()) for _ in range(499)])
+        #: A ledger this much slower for probe stands for a table with so much more in it.
+        self.slow = cycle([Fate("", probe * (0.005 + 0.01 * rng.random())) for _ in range(499)])
         self.lost, self.down = Fate("lost_request", 0.15), Fate("down", 0.15)
 
     def draw(self, n: int, label: str, kinds: tuple[str, ...], now: float) -> Fate:
         """The fate of one call; the CRM's wire has no outage."""
+        if label.startswith("probe.ledger"):
+            return next(self.slow)
         if ".wire." not in label:
             return next(self.calm)
         if not self.erp():
@@ -106,12 +110,12 @@ class Figures:
         )
 
 
-def play(scale: float = 1.0, tell: Callable[[str], None] = lambda line: None) -> Figures:
-    """Play a soak of that share of six hours to its end."""
+def play(scale: float = 1.0, tell: Callable[[str], None] = lambda line: None, probe: float = 1.0) -> Figures:
+    """Play a soak of that share of six hours to its end; ``probe`` says how much slower its ledger is for probe."""
     began_cpu = time.process_time()
     outage, pace = float(OUTAGE), PACE * scale
     total = int(pace * outage)
-    fates = Outage(outage)
+    fates = Outage(outage, probe)
     erp = Budget(max(2, round(ERP_SLOTS * scale)), (Rate(round(LIMIT * WINDOW * scale), WINDOW),), calls=1)
     setting = Setting(
         concurrency=erp.concurrency + 1, batch=10, reads_back=False, budget=erp.concurrency, rates=erp.rates

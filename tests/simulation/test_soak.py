@@ -11,3 +11,11 @@ def test_after_an_outage_everything_drains_at_the_targets_limit_in_order_and_not
     assert figures.events == 108_000
     assert figures.most_in_window > 0.9 * figures.erp.rates[0].calls, "the limit was never reached: nothing was shown"
     assert figures.most_at_once["netsuite:acme"] == figures.erp.concurrency
+
+
+def test_what_waits_behind_heads_does_not_keep_probe_from_the_budget_that_lets_them_go() -> None:
+    """The whole soak stood still after its first window: half a million lanes and what waits in them were due, and the
+    target's budget behind them. A hundredth of it, looked at a hundred times slower, is as much for probe."""
+    figures = soak.play(0.01, probe=100.0)
+    assert figures.wrong == []
+    assert figures.events == 10_800

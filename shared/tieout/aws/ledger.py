@@ -215,17 +215,19 @@ class DynamoLedger:
 
     def due(self, until: str, limit: int = 200) -> list[Item]:
         """Rows of the due index; see the port."""
-        rows: list[Item] = []
-        for shard in range(states.DUE_SHARDS):
+        found: dict[str, list[Item]] = {}
+        for shard in states.SHARDS:
             answer = self._client.query(
                 TableName=self._table,
                 IndexName="due",
                 KeyConditionExpression="due_shard = :shard AND due <= :until",
-                ExpressionAttributeValues={":shard": {"S": f"D#{shard}"}, ":until": {"S": until}},
+                ExpressionAttributeValues={":shard": {"S": shard}, ":until": {"S": until}},
                 Limit=limit,
             )
-            rows += [decode(raw) for raw in answer["Items"]]
-        return sorted(rows, key=lambda row: str(row["due"]))[:limit]
+            found[shard] = [decode(raw) for raw in answer["Items"]]
+        first = found.pop(states.SHARDS[0])
+        rest = sorted((row for rows in found.values() for row in rows), key=lambda row: str(row["due"]))
+        return [*first, *rest][:limit]
 
     def waiting(self, target: str, limit: int) -> list[Item]:
         """Rows of one target's wait partition; see the port."""
@@ -233,8 +235,8 @@ class DynamoLedger:
 
     def open(self) -> Iterator[Item]:
         """Every row of the due index; see the port. Wherever something waits, the target's budget is due."""
-        for shard in range(states.DUE_SHARDS):
-            for row in self._shard(f"D#{shard}"):
+        for shard in states.SHARDS:
+            for row in self._shard(shard):
                 yield row
                 if row.get("what") == "budget":
                     yield from self._shard(states.wait_shard(row["pk"].removeprefix("B#")))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 #: Digits from which external references are spelt when a target allows upper-case letters and digits only.
@@ -150,9 +150,13 @@ def deduplication_id(posting_key: str, sends: int) -> str:
     return base64.urlsafe_b64encode(digest(posting_key, str(sends))).decode().rstrip("=")
 
 
+#: The shard of what is looked at before everything else that is due: a target's budget lets thousands go.
+FIRST: Final = "D#first"
+
+
 def shard(pk: str, shards: int) -> str:
     """The shard of the due index in which an item lies."""
-    return f"D#{digest(pk)[0] % shards}"
+    return FIRST if pk.startswith("B#") else f"D#{digest(pk)[0] % shards}"
 
 
 def table_change(table: str, change: str) -> Key:

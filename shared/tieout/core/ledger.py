@@ -75,6 +75,8 @@ SHOWN: Final[Mapping[str, str]] = {
 }
 
 DUE_SHARDS: Final = 4
+#: All of them, in the order in which they are looked at.
+SHARDS: Final = (keys.FIRST, *(f"D#{number}" for number in range(DUE_SHARDS)))
 #: A posting that nobody has picked up after this long is sent again.
 RESEND_AFTER: Final = timedelta(seconds=60)
 HISTORY_BYTES: Final = 32 * 1024

@@ -21,12 +21,11 @@ from tieout.core.keys import Key
 from tieout.core.ledger import stamp
 from tieout.core.verdicts import NotYet, TryAgain, Uncertain, Verdict
 from tieout.core.writes import Change, Item, Refused, Write
-from tieout.work.commit import View, commit
+from tieout.work.commit import View, commit, together
 from tieout.work.ports import Ports, Send
 
 #: Postings that one look lets go at most, and that one transaction moves.
 LET_GO_MOST: Final = 500
-TOGETHER: Final = 25
 #: How often, and for how many seconds at a time, a batch waits for a slot; with less time left it does not.
 SLOT_WAITS, SLOT_WAIT, ENOUGH = 2, 1.0, 45.0
 #: A budget's due time is only written where it would come this much too late: probe comes once a minute.
@@ -375,10 +374,7 @@ def let_go(ports: Ports, view: View, target: str) -> list[Send]:
         view[key] = refusal.seen[0]
         return []
     view[key] = {**budget, "pk": key.pk, "sk": key.sk, **change.set, "rev": int(budget.get("rev", 0)) + 1}
-    sends: list[Send] = []
-    for start in range(0, len(items), TOGETHER):
-        sends += _move_out(ports, items[start : start + TOGETHER], now)
-    return sends
+    return _move_out(ports, items, now)
 
 
 def _first(ports: Ports, target: str, room: int) -> tuple[list[Item], str, str]:
@@ -404,24 +400,18 @@ def _first(ports: Ports, target: str, room: int) -> tuple[list[Item], str, str]:
 
 def _move_out(ports: Ports, items: Sequence[Item], now: datetime) -> list[Send]:
     """Move postings out of their wait, all that still do."""
-    left = list(items)
-    while left:
-        writes = [
-            Change(
-                Key(item["pk"], item["sk"]),
-                set={**ledger.due(item["pk"], now + ledger.RESEND_AFTER), "released": stamp(now)},
-                add={"sends": 1},
-                when={"state": item["state"], "tail": item["tail"], "due_shard": item["due_shard"]},
-            )
-            for item in left
-        ]
-        try:
-            ports.ledger.write(writes)
-        except Refused as refusal:
-            left = [item for item, failed in zip(left, refusal.failed, strict=True) if not failed]
-            continue
-        return [Send.of(item | {"sends": item.get("sends", 1) + 1}) for item in left]
-    return []
+    changes = [
+        Change(
+            Key(item["pk"], item["sk"]),
+            set={**ledger.due(item["pk"], now + ledger.RESEND_AFTER), "released": stamp(now)},
+            add={"sends": 1},
+            when={"state": item["state"], "tail": item["tail"], "due_shard": item["due_shard"]},
+        )
+        for item in items
+    ]
+    moved = together(ports.ledger, changes)
+    sent = [item for item in items if Key(item["pk"], item["sk"]) in moved]
+    return [Send.of(item | {"sends": item.get("sends", 1) + 1}) for item in sent]
 
 
 def let_go_where_room(ports: Ports, view: View, made: Mapping[str, Slots]) -> list[Send]:

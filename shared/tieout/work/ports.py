@@ -74,7 +74,7 @@ class Ledger(Protocol):
         """All or nothing. Raises ``Refused`` with what was found where a condition did not hold."""
 
     def due(self, until: str, limit: int = 200) -> list[Item]:
-        """Index rows of items due at or before ``until``, earliest first over all shards."""
+        """Index rows of items due at or before ``until``: targets' budgets, then the earliest over all shards."""
 
     def waiting(self, target: str, limit: int) -> list[Item]:
         """Index rows of the postings that wait for room at ``target``, in order of their rank."""

@@ -59,6 +59,8 @@ class Batch:
     view: View = field(default_factory=dict)
     sends: list[Send] = field(default_factory=list)
     slots: dict[str, Slots] = field(default_factory=dict)
+    #: Changes that have nothing to do with each other and may be written together, whoever is refused.
+    later: list[Change] = field(default_factory=list)
 
     def load(self, bodies: Sequence[Send]) -> None:
         """Read everything the records' gates look at: one call for the messages that name what they read."""

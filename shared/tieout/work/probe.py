@@ -25,7 +25,7 @@ from tieout.work import broker, plans, sequences, steps, windows
 from tieout.work import intake as intake_verb
 from tieout.work import post as post_verb
 from tieout.work.book import CASE_AGAIN, Outcome, answer
-from tieout.work.commit import Fenced, View
+from tieout.work.commit import Fenced, View, together
 from tieout.work.ports import Message, Ports, Send, Unavailable
 
 #: Safe to run twice at once, because every write is conditional; what it would miss has an alarm of its own.
@@ -35,6 +35,8 @@ MARGIN: Final = 15.0
 LANE_AGAIN: Final = timedelta(seconds=90)
 #: Seconds between two looks at a target at which something waits, while a run of probe lasts.
 TAP_EVERY: Final = 5.0
+#: What is not to be looked at before that is left to the next run.
+TAP_WITHIN: Final = timedelta(minutes=1)
 #: What stands behind a head is looked at for its own sake only this rarely.
 TURN_AGAIN: Final = timedelta(hours=6)
 #: How often a dead letter is tried before a person gets it.
@@ -78,12 +80,17 @@ def _tap(ports: Ports, budgets: Sequence[Key], done: Counter[str]) -> None:
         batch = post_verb.Batch(ports)
         try:
             batch.read(budgets)
-            budgets = [key for key in budgets if (batch.view.get(key) or {}).get("waits")]
+            budgets = [key for key in budgets if _soon(batch.view.get(key) or {}, ports)]
             for key in budgets:
                 done[_let_go(batch, batch.view[key] or {})] += 1
             ports.queues.send(batch.sends)
         except Verdict as obstacle:
             ports.log("probe_obstacle", item="tap", code=obstacle.code)
+
+
+def _soon(budget: Item, ports: Ports) -> bool:
+    """Whether something waits there that may go before the next run: not behind a long pause, nor for a release."""
+    return bool(budget.get("waits")) and budget.get("due", "") <= stamp(ports.now() + TAP_WITHIN)
 
 
 def _page(ports: Ports, rows: Sequence[Key], now: str, done: Counter[str]) -> set[Key]:
@@ -94,7 +101,10 @@ def _page(ports: Ports, rows: Sequence[Key], now: str, done: Counter[str]) -> se
     items = [item for item in list(batch.view.values()) if item and item.get("due") and item["due"] <= now]
     _ask_sources([item for item in items if _asks(item)], batch.ports, done)
     items = [item for item in items if not _asks(item)]
-    batch.read([keys.lane_item(item["lane"]) for item in items if item.get("what") == "posting" and item.get("lane")])
+    batch.read([
+        *(keys.lane_item(item["lane"]) for item in items if item.get("what") == "posting" and item.get("lane")),
+        *(keys.posting_item(head) for item in items if item.get("what") == "lane" and (head := lanes.head(item))),
+    ])  # fmt: skip
     for item in items:
         if ports.remaining() < MARGIN:
             done["left for the next run"] += 1
@@ -110,6 +120,10 @@ def _page(ports: Ports, rows: Sequence[Key], now: str, done: Counter[str]) -> se
             # One poison item must not hide what is due behind it; it stays due, and the log and the count name it.
             ports.log("probe_failed", item=item["pk"], error=type(error).__name__)
             done["failed"] += 1
+    try:
+        together(ports.ledger, batch.later)
+    except Verdict as obstacle:
+        ports.log("probe_obstacle", item="later", code=obstacle.code)  # they stay due
     for slots in batch.slots.values():
         broker.give_back(ports, batch.view, slots)
     ports.queues.send(list({send.posting: send for send in batch.sends}.values()))
@@ -159,14 +173,14 @@ def look_at(batch: post_verb.Batch, item: Item) -> str:
 
 
 def postpone(batch: post_verb.Batch, item: Item, by: timedelta, **values: object) -> None:
-    """Look again later; no line of history."""
+    """Look again later; no line of history. Written with others at the end of the page."""
     change = Change(
         Key(item["pk"], item["sk"]),
         set={**ledger.due(item["pk"], batch.ports.now() + by), **values},
         add={"looks": 1},
         when={"state": item["state"], "tail": item["tail"]} if "tail" in item else {},
     )
-    batch.ports.ledger.write([change])
+    batch.later.append(change)
 
 
 # --- postings by state -------------------------------------------------------------------------------------------
@@ -369,7 +383,10 @@ def _lane(batch: post_verb.Batch, item: Item) -> str:
     """A lane that stands still although its head could go: its wake-up was lost."""
     head = lanes.head(item)
     now = batch.ports.now()
+    posting = batch.view.get(keys.posting_item(head)) if head else None
     again = ledger.backoff(item.get("looks", 0), item["pk"], least=LANE_LEAST, most=LANE_MOST)
+    if posting is not None and posting["state"] != ledger.NEW:
+        again = TURN_AGAIN  # the head has a due time of its own, and whoever takes it off makes the lane due
     change = Change(
         Key(item["pk"], item["sk"]),
         set=ledger.due(item["pk"], now + again) if head else {"updated": stamp(now)},
@@ -377,13 +394,9 @@ def _lane(batch: post_verb.Batch, item: Item) -> str:
         add={"looks": 1},
         when={"rev": item["rev"]},
     )
-    writes: list[Write] = [change]
-    batch.ports.ledger.write(writes)
+    batch.later.append(change)
     if head is None:
         return "lane is empty"
-    key = keys.posting_item(head)
-    batch.read([key])
-    posting = batch.view.get(key)
     backs_off = posting is not None and posting.get("attempts", 0) and posting.get("due", "") > stamp(now + LANE_AGAIN)
     if posting is None or posting["state"] != ledger.NEW or backs_off:
         return "lane waits for its head"

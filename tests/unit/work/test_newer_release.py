@@ -173,3 +173,24 @@ def test_no_move_and_no_rewrite_is_made_of_a_newer_releases_item(on: Stage) -> N
         lanes.leave(lane, posting["key"], on.world.time)
     with pytest.raises(TryAgain, match="newer_release"):
         lanes.hold_head(lane, posting["key"], 1)
+
+
+def test_probe_does_not_stay_with_a_target_at_which_only_a_newer_releases_posting_waits(on: Stage) -> None:
+    posting = on.one("invoice")
+    posting |= {"v": NEXT, "state": ledger.HELD, **ledger.waiting(posting)}
+    key = keys.budget_item("netsuite:acme")
+    on.world.ledger.items[key] = {
+        "pk": key.pk, "sk": key.sk, "what": "budget", "waits": posting["due"], "rev": 1,
+        **ledger.due(key.pk, on.world.time),
+    }  # fmt: skip
+    ports, pauses = on.world.ports(), list[float]()
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        assert len(pauses) < 20, "it stays for good"
+        on.world.later(seconds=seconds)
+
+    object.__setattr__(ports, "pause", pause)
+    assert probe.probe(ports)["waits for room"] == 0
+    assert len(pauses) <= 1
+    assert on.world.ledger.items[key]["waits"] == posting["due"]
