@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -12,6 +13,7 @@ from moto import mock_aws
 from tests.fakes import MemoryLedger
 from tieout.aws.ledger import DynamoLedger
 from tieout.core.keys import Key
+from tieout.core.ledger import due
 from tieout.core.writes import Change, Check, Put, Refused
 from tieout.work.ports import Ledger
 
@@ -125,6 +127,16 @@ def test_due_items_come_earliest_first_over_all_shards(ledger: Ledger) -> None:
         ledger.write([Put(item(Key(f"K{number}"), due_shard=f"D#{number % 4}", due=f"2026-01-0{number}"))])
     assert [row["pk"] for row in ledger.due("2026-01-05")] == ["K1", "K2", "K3"]
     assert len(list(ledger.open())) == 4
+
+
+def test_a_budget_comes_before_everything_else_that_is_due(ledger: Ledger) -> None:
+    ledger.write([Put(item(Key("K1"), due_shard="D#1", due="2026-01-01"))])
+    budget = Key("B#erp:a")
+    ledger.write([Put(item(budget, what="budget", **due(budget.pk, datetime(2026, 1, 3, tzinfo=UTC))))])
+    assert [row["pk"] for row in ledger.due("2026-01-05")] == ["B#erp:a", "K1"]
+    assert [row["pk"] for row in ledger.due("2026-01-05", 1)] == ["B#erp:a"]
+    assert ledger.due("2026-01-02")[0]["pk"] == "K1"
+    assert len(list(ledger.open())) == 2
 
 
 def test_what_waits_for_room_lies_in_its_targets_partition_in_order_and_is_open_too(ledger: Ledger) -> None:
