@@ -151,7 +151,10 @@ def test_a_mistake_in_a_stripe_form_is_seen() -> None:
     assert stripe_mistakes("subscription", {"customer": "cus_1", "days_until_due": "soon"}) != []
 
 
-STRIPE_OBJECTS = {"invoice": "Invoice", "credit_note": "CreditNote", "customer": "Customer"}
+STRIPE_OBJECTS = {
+    "invoice": "Invoice", "credit_note": "CreditNote", "customer": "Customer", "dispute": "Dispute", "refund": "Refund",
+    "payout": "Payout", "subscription": "Subscription",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("path", CAPTURED, ids=lambda path: path.stem)

@@ -245,7 +245,7 @@ def test_secrets_are_named_as_the_product_expects(sandboxes: Sandboxes) -> None:
         "base_url", "account_id", "client_id", "certificate_id", "private_key", "callout_secrets", "settings",
     }  # fmt: skip
     assert set(secrets["tieout/dev/salesforce/acme"]) == {
-        "base_url", "client_id", "client_secret", "callout_secrets",
+        "base_url", "client_id", "client_secret", "callout_secrets", "settings",
     }  # fmt: skip
     assert set(secrets["tieout/dev/xero/acme"]) == {
         "base_url", "client_id", "client_secret", "refresh_token", "settings",
