@@ -50,6 +50,7 @@ BOUNDARIES: Final[dict[str, tuple[str, ...]]] = {
     "probe.ledger.waiting": DUE,
     "probe.ledger.note": WRITES,
     "probe.ledger.book": WRITES,
+    "probe.ledger.make": WRITES,
     "probe.ledger.window": WRITES,
     "probe.wire.find": (*LOOKS, "expired"),
     "probe.drop.get": GETS,
@@ -101,16 +102,17 @@ OFTEN: Final = frozenset({
 })  # fmt: skip
 #: How many histories a hard pair is given for each of an easy one, where it is not two.
 WEIGHTS: Final = {
-    "post.wire.delete": 30, "step.ledger.book": 16, "probe.machines.start": 8, "post.drop.put": 8,
+    "post.wire.delete": 30, "step.ledger.book": 16, "probe.machines.start": 8, "post.drop.put": 11,
     "dead.machines.start": 4, "step.machines.answer": 3, "intake.machines.start": 3, "intake.ledger.note": 3,
     "dead.vault.put": 1, "dead.ledger.read": 1, "dead.ledger.note": 1, "dead.ledger.intake": 1, "step.ledger.make": 1,
     "post.machines.answer": 1, "post.wire.get": 1, "probe.machines.status": 1,
     "desk.ledger.make": 36, "desk.ledger.book": 6, "post.drop.get": 7,
-    "post.secrets.put": 18, "probe.secrets.get": 3, "probe.secrets.put": 20, "post.ledger.waiting": 44,
+    "post.secrets.put": 18, "probe.secrets.get": 3, "probe.secrets.put": 44, "post.ledger.waiting": 58,
+    "probe.ledger.make": 6,
 }  # fmt: skip
 
 #: The same for a token that ends at a call, which only few histories have.
-EXPIRED: Final = {"probe.wire.find": 16, "post.wire.get": 4, "post.wire.put": 4, "step.wire.look": 3}
+EXPIRED: Final = {"probe.wire.find": 24, "post.wire.get": 5, "post.wire.put": 5, "step.wire.look": 3}
 
 
 @cache

@@ -141,6 +141,8 @@ def understand(kind: str, body: Any) -> tuple[str, str, int | None, int]:
 class Signs(Protocol):
     """What puts a token on the calls of one account (`tests.simulation.tokens`)."""
 
+    again: Callable[[], None]
+
     def signed(self, does: Callable[[Mapping[str, str]], Answer]) -> Answer:
         """Call with a token, and again with a newer one where the first is not taken."""
 
@@ -161,6 +163,8 @@ class SimWire:
     ) -> None:  # fmt: skip
         self.hub, self.worker, self.target, self.account, self.signs = hub, worker, target, account, signs
         self.book = target.book
+        #: See `HttpWire.again`; the wire that signs is asked a second time.
+        self.again: Callable[[], None] = lambda: None
 
     def _cross(
         self, name: str, kinds: tuple[str, ...], ref: str, log: list[tuple[str, str, str]],
@@ -182,7 +186,10 @@ class SimWire:
             more = ("expired",) if self.signs else ()
             return self.hub.cross(self.worker, f"wire.{name}", (*kinds, *more), whole)
 
-        return self.signs.signed(once) if self.signs else once({})
+        if self.signs is None:
+            return once({})
+        self.signs.again = self.again
+        return self.signs.signed(once)
 
     def _later(self, name: str, fate: Fate) -> float:
         """How much later than it was sent a request reaches the target."""

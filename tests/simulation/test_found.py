@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
@@ -82,3 +83,24 @@ def test_a_probe_that_slept_does_not_put_a_finished_posting_back_into_its_lane()
         with pytest.raises(Fenced):
             probe._aside(asleep, held)
         assert on.lane(held)["queue"] == []
+
+
+def test_a_held_posting_that_became_the_head_while_it_was_put_off_is_woken_by_its_lane() -> None:
+    """Seed 10969: whoever finished the head woke it, the message was lost, and it was due six hours later."""
+    with stage() as on:
+        invoice = on.event("invoice.finalized")
+        on.link(invoice["data"]["object"]["customer"])
+        on.take(invoice)
+        on.take(on.event("invoice.paid"))
+        on.world.queues.take()
+        payment = on.one("payment")
+        payment |= {"state": ledger.HELD, "code": "ledger_contended", "facts": {}, "hold": {}}
+        on.probe(minutes=2)  # it stands behind its invoice and is put off for hours; the invoice is sent again
+        assert on.one("payment")["due"] > ledger.stamp(on.world.time + timedelta(hours=5))
+        on.post()
+        assert on.one("invoice")["state"] == ledger.POSTED
+        on.world.queues.take()  # the message that wakes the payment, which nobody ever sees
+        assert on.one("payment")["state"] == ledger.HELD
+        assert on.probe(minutes=2)["lane woken"] >= 1  # and that of the status
+        on.settle()
+        assert on.one("payment")["state"] == ledger.POSTED

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -74,6 +73,8 @@ class HttpWire:
         self._tokens = tokens
         self._seen: Mapping[str, Any] | None = None
         self._credentials: Credentials | None = None
+        #: What must allow that a request goes out once more after a 401: a call like any other for the target's limit.
+        self.again: Callable[[], None] = lambda: None
 
     def __repr__(self) -> str:
         return f"HttpWire({self._system.name}:{self.account})"
@@ -97,7 +98,8 @@ class HttpWire:
         given = auth.sign(call)
         answer = self._once(method, call.url, {**(headers or {}), **given}, body)
         if answer.status == 401 and auth.renew(given):
-            answer = replace(self._once(method, call.url, {**(headers or {}), **auth.sign(call)}, body), sent=2)
+            self.again()
+            answer = self._once(method, call.url, {**(headers or {}), **auth.sign(call)}, body)
         return answer
 
     def _read(self) -> Mapping[str, Any]:

@@ -15,16 +15,12 @@ from tieout.core.verdicts import NeedsHuman, NotYet, TryAgain, Uncertain, Verdic
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: status, headers with lower-case names, and at most the declared number of body bytes.
-
-    ``sent`` is how often the request went out for it: twice where the first was answered 401.
-    """
+    """What came back: status, headers with lower-case names, and at most the declared number of body bytes."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     truncated: bool = False
-    sent: int = 1
 
 
 @dataclass(frozen=True)

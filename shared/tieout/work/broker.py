@@ -7,11 +7,11 @@ order of its rank, as much at a time as the budget takes until the next look.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, cast, runtime_checkable
 
 from tieout import systems
 from tieout.contract import Budget, Folder, Measured, Quiet, Target, Wire
@@ -200,6 +200,13 @@ def give_back(ports: Ports, view: View, slots: Slots) -> None:
 
 
 # --- the wire ----------------------------------------------------------------------------------------------------
+@runtime_checkable
+class AsksAgain(Protocol):
+    """A wire whose request may go out a second time for one call, if ``again`` does not raise."""
+
+    again: Callable[[], None]
+
+
 class Metered:
     """A target's wire that spends a token for each call, right before it goes out, and asks for more if none is left.
 
@@ -211,6 +218,8 @@ class Metered:
         self._ports, self._view, self._slots, self._wire = ports, view, slots, wire
         self._writes = writes
         self._calls = 0
+        #: Whether a request is out whose token is not spent yet.
+        self._out = False
 
     @property
     def settings(self) -> Mapping[str, str]:
@@ -221,10 +230,10 @@ class Metered:
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
     ) -> Answer:
         """One call, metered; see the contract."""
-        with self._metered() as count:
-            answer = self._wire.call(method, path, headers=headers, body=body)
-            count.append(answer.sent)
-            return answer
+        with self._metered():
+            if isinstance(self._wire, AsksAgain):
+                self._wire.again = self._again
+            return self._wire.call(method, path, headers=headers, body=body)
 
     def put_once(self, name: str, body: bytes) -> bool:
         """See the contract."""
@@ -242,26 +251,36 @@ class Metered:
             return cast("Folder", self._wire).names(folder)
 
     @contextmanager
-    def _metered(self) -> Iterator[list[int]]:
+    def _metered(self) -> Iterator[None]:
         if not self._slots.system.budget.rates:
-            yield []
+            yield
             return
+        self._calls += 1
         self._need_one()
-        counted: list[int] = []
-        late = timedelta()
+        late, self._out = timedelta(), True
         try:
-            yield counted
+            yield
         except Uncertain:
             late = timedelta(seconds=self._slots.system.quiet.longest_processing)
             raise
         finally:
-            sent = counted[0] if counted else 1
-            self._slots.tokens -= sent
-            self._slots.used += [self._ports.now() + late] * sent
+            if self._out:
+                self._spend(late)
+
+    def _again(self) -> None:
+        """A token for the second try after a 401, which has done nothing: the first try has used its own up."""
+        if self._slots.system.budget.rates:
+            self._spend(timedelta())
+            self._out = False
+            self._need_one()
+            self._out = True
+
+    def _spend(self, late: timedelta) -> None:
+        self._slots.tokens -= 1
+        self._slots.used.append(self._ports.now() + late)
 
     def _need_one(self) -> None:
         ports, slots = self._ports, self._slots
-        self._calls += 1
         if slots.tokens > 0:
             return
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from tieout import systems
@@ -385,7 +385,8 @@ def _lane(batch: post_verb.Batch, item: Item) -> str:
     now = batch.ports.now()
     posting = batch.view.get(keys.posting_item(head)) if head else None
     again = ledger.backoff(item.get("looks", 0), item["pk"], least=LANE_LEAST, most=LANE_MOST)
-    if posting is not None and posting["state"] != ledger.NEW:
+    asleep = posting is not None and not item.get("looks") and _asleep(posting, now)
+    if posting is not None and posting["state"] != ledger.NEW and not asleep:
         again = TURN_AGAIN  # the head has a due time of its own, and whoever takes it off makes the lane due
     change = Change(
         Key(item["pk"], item["sk"]),
@@ -398,11 +399,17 @@ def _lane(batch: post_verb.Batch, item: Item) -> str:
     if head is None:
         return "lane is empty"
     backs_off = posting is not None and posting.get("attempts", 0) and posting.get("due", "") > stamp(now + LANE_AGAIN)
-    if posting is None or posting["state"] != ledger.NEW or backs_off:
+    if posting is None or (not asleep and (posting["state"] != ledger.NEW or backs_off)):
         return "lane waits for its head"
     sends = int(keys.digest(stamp(now))[0]) + 2000
     batch.sends.append(Send.of(posting | {"sends": sends}))
     return "lane woken"
+
+
+def _asleep(posting: Item, now: datetime) -> bool:
+    """Whether a held posting became the head of its lane while it was put off for long, as what stands behind is."""
+    held = posting["state"] == ledger.HELD and str(posting.get("due_shard", "")).startswith("D#")
+    return held and posting["due"] > stamp(now + LANE_AGAIN) and "until" not in posting.get("hold", {})
 
 
 # --- dead letters ------------------------------------------------------------------------------------------------

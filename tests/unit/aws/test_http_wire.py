@@ -22,7 +22,7 @@ from tieout import systems
 from tieout.aws import http
 from tieout.aws.auth import credentials
 from tieout.aws.http import ANSWER_MOST, DropWire, HttpWire
-from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain, Verdict
+from tieout.core.verdicts import NeedsHuman, NotYet, TryAgain, Uncertain, Verdict
 from tieout.work.ports import Unavailable
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -227,6 +227,20 @@ def test_a_stale_token_is_renewed_once_and_the_call_made_again() -> None:
     server.stale = {"Bearer T1"}
     assert wire("netsuite", server).call("PUT", "/x", body=b"{}").status == 200
     assert server.api == ["Bearer T1", "Bearer T2"]
+
+
+def test_a_second_try_is_made_only_where_it_is_allowed() -> None:
+    server = TokenServer()
+    server.stale = {"Bearer T1"}
+    one = wire("netsuite", server)
+
+    def full() -> None:
+        raise NotYet("budget_spent")
+
+    one.again = full
+    with pytest.raises(NotYet, match="budget_spent"):
+        one.call("PUT", "/x", body=b"{}")
+    assert server.api == ["Bearer T1"]
 
 
 def test_a_call_is_never_made_a_third_time() -> None:

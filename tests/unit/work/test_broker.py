@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -57,10 +57,14 @@ class Line:
 
     def __init__(self, sent: int = 1) -> None:
         self.calls, self.sent = 0, sent
+        self.again: Callable[[], None] = lambda: None
 
     def call(self, method: str, path: str, *, headers: Any = None, body: bytes | None = None) -> Answer:
         self.calls += 1
-        return Answer(200, sent=self.sent)
+        for _ in range(self.sent - 1):
+            self.again()
+            self.calls += 1
+        return Answer(200)
 
 
 def limited(on: Stage, calls: int, *, each: int = 1, reads: int = 1, sent: int = 1) -> Line:
@@ -116,6 +120,14 @@ def test_a_request_that_went_out_twice_for_one_call_counts_twice(on: Stage) -> N
     invoices(on, 1)
     on.settle()
     assert sum(budget(on)["spent"]["60"].values()) == 2
+
+
+def test_a_second_try_without_a_token_waits_for_one_and_nothing_is_in_doubt(on: Stage) -> None:
+    line = limited(on, 1, sent=2)
+    invoices(on, 1)
+    on.settle()
+    assert line.calls == 1, "the limit is kept"
+    assert (on.one("invoice")["state"], on.one("invoice")["code"]) == (ledger.HELD, "budget_spent")
 
 
 def test_a_read_back_without_a_token_leaves_the_write_in_doubt_and_never_sends_it_again(on: Stage) -> None:
