@@ -25,7 +25,7 @@ from tieout.core.parse import write_json
 from tieout.core.problems import problem
 from tieout.core.verdicts import Ignore, NeedsHuman, Verdict
 from tieout.core.writes import Change, Item, Put, Refused, Write
-from tieout.work import followers, make, parties, plans, render, sequences
+from tieout.work import followers, make, plans, render, sequences
 from tieout.work.book import CASE_AGAIN
 from tieout.work.ports import Message, Ports, Send
 
@@ -255,6 +255,8 @@ def _ours(arrival: Arrival, read: Read, taken: Taken) -> None:
 
 
 def _decide(arrival: Arrival, read: Read, taken: Taken, batch: Batch, looks: int) -> None:
+    from tieout.work import parties  # not at start: whoever only looks at what is due needs none of it
+
     ports, source = batch.ports, systems.source(arrival.source)
     _ours(arrival, read, taken)
     flow = flows.match(arrival.source, read.type)
