@@ -24,7 +24,8 @@ def unsure(world: World) -> set[str]:
 
 
 def _doubted(item: Mapping[str, Any]) -> bool:
-    steps = [(line["from"], line["to"]) for line in item.get("history", ())]
+    # Who says no to a wish leaves a line and moves nothing.
+    steps = [(line["from"], line["to"]) for line in item.get("history", ()) if line["from"] != line["to"]]
     ended = steps[-2:] == [("SENDING", "IN_DOUBT"), ("IN_DOUBT", "AMBIGUOUS")]
     return item["state"] == "AMBIGUOUS" and item.get("code") == "cannot_look" and ended
 

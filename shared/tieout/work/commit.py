@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from tieout.core.keys import Key
+from tieout.core.ledger import ours
 from tieout.core.verdicts import TryAgain
 from tieout.core.writes import Change, Check, Item, Refused, Write, apply
 from tieout.work.ports import Ledger
@@ -43,6 +44,7 @@ def commit(ledger: Ledger, view: View, token: str, compose: Callable[[View], Seq
             for write, failed, seen in zip(writes, refusal.failed, refusal.seen, strict=True):
                 if failed:
                     view[write.key] = seen
+                    _ours(write, seen)
                     landed = landed or bool(carries(write, token) and seen and seen.get("token") == token)
             if landed:
                 view.update({write.key: None for write in writes})
@@ -55,6 +57,12 @@ def commit(ledger: Ledger, view: View, token: str, compose: Callable[[View], Seq
             view[write.key] = apply(write, view.get(write.key))
         return view
     raise TryAgain("ledger_contended", "the same items were refused eight times")
+
+
+def _ours(write: Write, seen: Item | None) -> None:
+    """What a newer release has written meanwhile will refuse us each time: it is left to that release."""
+    if not isinstance(write, Check) and seen is not None:
+        ours(seen)
 
 
 #: How many independent changes go in one write: a transaction costs one call, and takes a hundred.

@@ -523,12 +523,13 @@ def _count(event: Item, arrival: Arrival, ports: Ports) -> None:
         Key(event["pk"], event["sk"]),
         set={"messages": [*seen[-49:], arrival.message.id]},
         add={"deliveries": 1},
-        when={"deliveries": event["deliveries"]},
+        when={"deliveries": event["deliveries"], "token": event.get("token")},
     )
     try:
         ports.ledger.write([change])
     except Refused as refusal:
         if refusal.seen[0] is not None:
+            ledger.ours(refusal.seen[0])
             _count(refusal.seen[0], arrival, ports)
 
 
