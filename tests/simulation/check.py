@@ -103,7 +103,7 @@ def _excused(world: World) -> set[str]:
 
 
 def _too_late(world: World, item: Item) -> bool:
-    """Whether a posting ended that a look had proven absent, by people or with its parent, where requests land far beyond the quiet period."""
+    """Whether a posting ended that a look had proven absent, where requests land far beyond the quiet period."""
     notes = [line.get("note", {}) for line in world.lines(item)]
     ended = notes[-1].get("action") == "cancel" or notes[-1].get("code") == "parent_gone"
     return world.setting.hostile and ended and any(note.get("found") == "absent" for note in notes)
