@@ -194,3 +194,29 @@ def test_probe_does_not_stay_with_a_target_at_which_only_a_newer_releases_postin
     assert probe.probe(ports)["waits for room"] == 0
     assert len(pauses) <= 1
     assert on.world.ledger.items[key]["waits"] == posting["due"]
+
+
+def test_a_booking_whose_crm_lane_a_newer_release_has_written_is_left_in_doubt_and_not_to_its_lease(on: Stage) -> None:
+    lane = keys.lane_item(f"status:stripe:acct_us:invoice.{on.one('invoice')['source_id']}")
+    on.world.ledger.items[lane] = {
+        "pk": lane.pk, "sk": lane.sk, "what": "lane", "v": NEXT, "queue": [], "aside": [], "waiting": 0, "next": 1, "rev": 1,
+    }  # fmt: skip
+    before = dict(on.world.ledger.items[lane])
+    on.settle()
+    assert (on.one("invoice")["state"], on.one("invoice")["code"]) == (ledger.IN_DOUBT, "newer_release")
+    assert on.world.ledger.items[lane] == before
+
+
+def test_a_delivery_is_not_counted_on_an_event_that_a_newer_release_takes_up_meanwhile(on: Stage) -> None:
+    event = arrived(on, "invoice.finalized")
+    key, write = Key(event["pk"], event["sk"]), on.world.ledger.write
+
+    def taken_up(writes: Any) -> None:
+        if [one.key for one in writes] == [key]:  # the count: between its reading and its write
+            on.world.ledger.items[key] |= {"v": NEXT, "token": "theirs"}
+        write(writes)
+
+    on.world.ledger.write = taken_up  # type: ignore[method-assign]
+    with pytest.raises(AssertionError):  # intake names the message as failed: it comes again
+        on.take(on.event("invoice.finalized"), message="again")
+    assert on.world.ledger.items[key]["deliveries"] == 1
