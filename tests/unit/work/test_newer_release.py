@@ -199,7 +199,8 @@ def test_probe_does_not_stay_with_a_target_at_which_only_a_newer_releases_postin
 def test_a_booking_whose_crm_lane_a_newer_release_has_written_is_left_in_doubt_and_not_to_its_lease(on: Stage) -> None:
     lane = keys.lane_item(f"status:stripe:acct_us:invoice.{on.one('invoice')['source_id']}")
     on.world.ledger.items[lane] = {
-        "pk": lane.pk, "sk": lane.sk, "what": "lane", "v": NEXT, "queue": [], "aside": [], "waiting": 0, "next": 1, "rev": 1,
+        "pk": lane.pk, "sk": lane.sk, "what": "lane", "v": NEXT, "queue": [], "aside": [], "waiting": 0, "next": 1,
+        "rev": 1,
     }  # fmt: skip
     before = dict(on.world.ledger.items[lane])
     on.settle()
