@@ -6,7 +6,7 @@ through a :class:`Wire` (its account's authenticated transport) and the :class:`
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -277,6 +277,13 @@ class Wire(Protocol):
 
     def get(self, name: str) -> bytes | None:
         """File targets: the content of a file; ``None`` where there is none."""
+
+
+@runtime_checkable
+class AsksAgain(Protocol):
+    """A wire whose request may go out a second time for one call (after a 401), where ``again`` does not raise."""
+
+    again: Callable[[], None]
 
 
 class Folder(Wire, Protocol):

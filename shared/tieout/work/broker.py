@@ -7,14 +7,14 @@ order of its rank, as much at a time as the budget takes until the next look.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol, cast, runtime_checkable
+from typing import Any, Final, Protocol, cast
 
 from tieout import systems
-from tieout.contract import Budget, Folder, Measured, Quiet, Target, Wire
+from tieout.contract import AsksAgain, Budget, Folder, Measured, Quiet, Target, Wire
 from tieout.core import capacity, keys, ledger, tokens
 from tieout.core.classify import Answer
 from tieout.core.keys import Key
@@ -200,13 +200,6 @@ def give_back(ports: Ports, view: View, slots: Slots) -> None:
 
 
 # --- the wire ----------------------------------------------------------------------------------------------------
-@runtime_checkable
-class AsksAgain(Protocol):
-    """A wire whose request may go out a second time for one call, if ``again`` does not raise."""
-
-    again: Callable[[], None]
-
-
 class Metered:
     """A target's wire that spends a token for each call, right before it goes out, and asks for more if none is left.
 

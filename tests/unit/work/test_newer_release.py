@@ -13,7 +13,7 @@ from tieout.core import keys, lanes, ledger
 from tieout.core.keys import Key
 from tieout.core.verdicts import TryAgain
 from tieout.core.writes import Item
-from tieout.work import broker, probe, steps
+from tieout.work import ask, broker, probe, steps
 from tieout.work.commit import View
 from tieout.work.ports import Message
 from tieout.work.settle import Moved, Wish, settle
@@ -74,6 +74,8 @@ def test_an_event_does_not_join_a_lane_of_a_newer_release_but_waits_for_it(on: S
     assert (event["state"], event["code"], event["waits"]) == (ledger.WAITING, "newer_release", "release")
     assert on.world.ledger.items[Key(lane["pk"])] == before
     assert on.postings("payment") == []
+    shown = ask.event(on.world.ledger, event["pk"].removeprefix("E#"), on.world.time)
+    assert "newer release" in shown.status
     assert on.probe(minutes=1)["still waits for its release"] == 1
     assert on.postings("payment") == []
     lane["v"] = ledger.SCHEMA  # as if this were the newer release
