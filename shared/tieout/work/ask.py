@@ -606,11 +606,7 @@ def _other_status(item: Item) -> str:
         ledger.DUPLICATE: "It told again what was known already. Nothing to do.",
         ledger.OLD_NEWS: "A newer state of the same object had arrived before. Nothing to do.",
         ledger.IGNORED: problem(code).say(facts_of(item)) if code else "It starts nothing here.",
-        ledger.WAITING: (
-            "It waits for the newer release of Tieout that has what it would join."
-            if item.get("waits") == "release"
-            else "It waits for its source."
-        ),
+        ledger.WAITING: "It waits for its source.",
     }.get(state, state)
 
 
