@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import date
 
 from tieout import systems
-from tieout.core import keys, ledger, planner
+from tieout.core import keys, lanes, ledger, planner
 from tieout.core.clocks import PostingDate
 from tieout.core.keys import Key
 from tieout.core.money import Currency, Money
@@ -87,11 +87,18 @@ def withdraw(ports: Ports, view: View, posting: Item) -> list[Send] | None:
     row = plan(ports, Says.VOIDED, document)
     note = {"plan": str(row.does)}
     if row.does is Does.NOTHING:
+        if _behind(view, posting):
+            return None  # else it would end now or when its turn comes, by who happens to look at it
         return book(ports, view, posting, Outcome(ledger.SUPERSEDED, remove=("aside",), note=note))
     if row.does is not Does.WITHDRAW or not _may(view, posting, document):
         return None
     both = Outcome(ledger.SUPERSEDED, remove=("aside",), note=note, also=(document,))
     return book(ports, view, posting, both)
+
+
+def _behind(view: View, posting: Item) -> bool:
+    lane = view.get(keys.lane_item(posting.get("lane", "")))
+    return lanes.head(lane) != posting["key"] and posting["key"] in (lane or {}).get("queue", ())
 
 
 def _may(view: View, posting: Item, document: Item) -> bool:

@@ -268,6 +268,30 @@ def test_a_void_of_what_a_person_cancelled_has_nothing_to_do(on: Stage) -> None:
     assert on.lane(of(on, "void"))["queue"] == []
 
 
+def test_a_void_with_nothing_to_do_ends_in_its_turn_whoever_looks_at_it_before(on: Stage) -> None:
+    """Found by seeds 17234 and 18976: it stood behind a refused payment until its event was delivered again."""
+    on.world.ledger.items.clear()
+    for number, what in enumerate(("finalized", "paid", "voided")):
+        tell(on, what, f"evt_{number}")
+    on.settle()
+    key = of(on, "create")["key"]
+    settle(on.world.ledger, Wish(key, "cancel", "billed twice at the source"), "anna", on.world.time, "t")
+    agree(on.world.ledger, key, "ben", on.world.time, "t2")
+    on.probe(minutes=5)
+    on.settle()
+    assert (on.one("payment")["state"], of(on, "void")["state"]) == (ledger.REFUSED, ledger.NEW)
+    tell(on, "voided", "evt_2")
+    on.settle()
+    assert of(on, "void")["state"] == ledger.NEW, "what is told twice changes nothing"
+    payment = on.one("payment")["key"]
+    settle(on.world.ledger, Wish(payment, "cancel", "paid back at the bank"), "anna", on.world.time, "t3")
+    agree(on.world.ledger, payment, "ben", on.world.time, "t4")
+    on.probe(minutes=5)
+    on.settle()
+    assert of(on, "void")["state"] == ledger.SUPERSEDED
+    assert on.lane(of(on, "void"))["queue"] == []
+
+
 def test_money_that_comes_after_the_void_is_a_case_at_once(on: Stage) -> None:
     for number, what in enumerate(("finalized", "voided", "paid")):
         tell(on, what, f"evt_{number}")
