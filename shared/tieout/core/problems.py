@@ -329,6 +329,11 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         "The request for {target} cannot be made: our own rules fail with {error}.",
         "A mistake in a mapping, a rule or a gate of this release.",
         "Correct it, deploy it, then retry.", ENGINEER, severity="critical"),
+    "ends_its_process": Problem(
+        "The last {times} calls to {target} for this document each ended the process that made them; nothing arrived.",
+        "A document or an answer that needs more memory or time than the function has; rarely a service that is down.",
+        "Look at the function's reports around its attempts; give it more, or mend what it meets; then retry.",
+        ENGINEER, severity="critical"),
     "mapping_value_missing": Problem(
         "Mapping {mapping} finds nothing at {path} for {field}.", "The source left it out.",
         "Complete it at the source, or make the field optional.", ENGINEER),

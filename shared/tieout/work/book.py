@@ -135,8 +135,18 @@ def _move(ports: Ports, item: Item, outcome: Outcome, now: datetime, token: str)
     due_at = outcome.due_at
     if outcome.to in ledger.TERMINAL and item.get("task_token"):
         due_at = now + ANSWER_AGAIN
+    # Whoever has an answer has outlived its call.
+    outlived = ("lapses",) if "lapses" in item and item["state"] == ledger.SENDING and "lapses" not in values else ()
     return ledger.move(
-        item, outcome.to, now, ports.owner, token, due_at=due_at, set=values, remove=outcome.remove, **note
+        item,
+        outcome.to,
+        now,
+        ports.owner,
+        token,
+        due_at=due_at,
+        set=values,
+        remove=(*outcome.remove, *outlived),
+        **note,
     )
 
 

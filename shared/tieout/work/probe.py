@@ -43,6 +43,9 @@ TURN_AGAIN: Final = timedelta(hours=6)
 BURY_AT: Final = 3
 #: A lane that stands still is looked at ever more rarely: its head has a due time of its own.
 LANE_LEAST, LANE_MOST = 90, 3600
+#: How many calls in a row may end with the process that made them, nothing of them found at the target, before a person
+#: gets their document: it may be what ends them.
+MOST_LAPSES: Final = 8
 
 
 def probe(ports: Ports, limit: int = 200, then: Callable[[], object] = lambda: None) -> Counter[str]:
@@ -281,7 +284,8 @@ def _sending(batch: post_verb.Batch, item: Item) -> str:
     target = systems.target(item["target"].partition(":")[0])
     verdict = Uncertain("target_lost", "the lease ran out in SENDING", target=item["target"])
     due_at = now + timedelta(seconds=target.quiet.period)
-    batch.book(item, Outcome(ledger.IN_DOUBT, verdict, due_at=due_at, set={"epoch": item["epoch"] + 1}))
+    ended = {"epoch": item["epoch"] + 1, "lapses": item.get("lapses", 0) + 1}
+    batch.book(item, Outcome(ledger.IN_DOUBT, verdict, due_at=due_at, set=ended))
     return "in doubt"
 
 
@@ -328,6 +332,10 @@ def _found(batch: post_verb.Batch, item: Item, found: Found) -> str:
         return "refused by the target"
     if found.state == "pending":
         return _pending(batch, item)
+    if found.state == "absent" and item["state"] == ledger.IN_DOUBT and item.get("lapses", 0) >= MOST_LAPSES:
+        verdict = NeedsHuman("ends_its_process", times=item["lapses"], **facts)
+        batch.book(item, Outcome(ledger.REFUSED, verdict, due_at=now + CASE_AGAIN))
+        return "case opened: ends its process"
     if found.state in ("absent", "partial") and item["state"] == ledger.IN_DOUBT:
         # A half that is there is for the target's send to go on with: it looks before it writes.
         batch.book(item, Outcome(ledger.NEW, due_at=now + ledger.RESEND_AFTER, note={"found": found.state}))

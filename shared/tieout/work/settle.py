@@ -115,7 +115,7 @@ def _do(
     if not action.to:
         given = _approval(posting, by, why, asked, now) if action.name == "approve" else {}
         return _write(books, posting, _keep(posting, now, by, token, given, remove=("wish",), **note))
-    gone = ("wish", "code", "facts", "case", "hold", "looks", "aside")
+    gone = ("wish", "code", "facts", "case", "hold", "looks", "aside", "lapses")
     if action.to == ledger.SUPERSEDED:
         return _end(books, posting, by, now, token, note)
     # In doubt keeps what was sent and when: the look compares with it. Only NEW renders again.

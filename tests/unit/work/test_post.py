@@ -403,6 +403,48 @@ def test_a_late_invoice_whose_tax_is_filed_waits_for_a_person(on: Stage) -> None
     assert on.targets["netsuite"].calls == 0
 
 
+# --- what ends its process ---------------------------------------------------------------------------------------
+def attempt(on: Stage, *, dies: bool) -> str:
+    """One attempt at the invoice, which ends with its process, and what probe does until the next; its state then."""
+
+    class Ended(BaseException):
+        pass
+
+    if dies:
+        on.targets["netsuite"].trouble.append(refuses(Ended()))
+    try:
+        on.settle()
+    except Ended:
+        on.world.queues.sent.clear()
+    on.probe(minutes=10)
+    on.probe(minutes=10)
+    return str(on.one("invoice")["state"])
+
+
+def test_a_document_whose_every_call_ends_its_process_is_a_case_and_a_retry_begins_anew(on: Stage) -> None:
+    invoice(on)
+    for _ in range(probe.MOST_LAPSES - 1):
+        assert attempt(on, dies=True) == ledger.NEW
+    assert attempt(on, dies=True) == ledger.REFUSED
+    posting = on.one("invoice")
+    assert (posting["code"], posting["facts"]["times"]) == ("ends_its_process", str(probe.MOST_LAPSES))
+    assert not on.targets["netsuite"].book
+    settle(on.world.ledger, Wish(posting["key"], "retry", "more memory"), "anna", on.world.time, "t")
+    on.probe(minutes=1)
+    assert attempt(on, dies=True) == ledger.NEW
+    assert attempt(on, dies=False) == ledger.POSTED
+
+
+def test_an_answer_between_two_ends_begins_the_count_anew(on: Stage) -> None:
+    invoice(on)
+    for _ in range(probe.MOST_LAPSES - 1):
+        attempt(on, dies=True)
+    on.targets["netsuite"].trouble.append(refuses(Uncertain("target_lost")))
+    assert attempt(on, dies=False) == ledger.NEW
+    assert "lapses" not in on.one("invoice")
+    assert attempt(on, dies=True) == ledger.NEW
+
+
 # --- dead letters ------------------------------------------------------------------------------------------------
 def test_a_dead_letter_that_fails_again_is_tried_before_a_person_gets_it(
     on: Stage, monkeypatch: pytest.MonkeyPatch
