@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from infra.local.sandbox import When
+from infra.local.sandbox.chargebee import Chargebee
 from infra.local.sandbox.hubspot import HubSpot
 from infra.local.sandbox.salesforce import Product
 from tests.e2e.scene import Scene, scene
@@ -144,6 +145,77 @@ def test_a_company_of_hubspot_that_is_a_customer_is_renamed_in_the_erp_and_a_pro
         portal.change_company(prospect, finance_customer="true", selling_entity="US01")
         on.settle()
         assert names(on) == ["Northwind Robots Inc", "Window Shopper LLC"]
+
+
+# --- told by billing -----------------------------------------------------------------------------------------------
+def of_the_portal(on: Scene) -> list[tuple[str, str, str]]:
+    events = [item for item in on.events() if item["type"].startswith("customer.updated")]
+    return [
+        (item["type"], item["state"], item.get("code", "")) for item in sorted(events, key=lambda one: one["event_id"])
+    ]
+
+
+def erp_customer(on: Scene) -> dict[str, Any]:
+    (record,) = [one for one in on.sandboxes.netsuite.records.values() if one.type == "customer"]
+    return dict(record.fields)
+
+
+def test_a_buyer_s_change_in_the_portal_reaches_the_erp_and_the_crm_s_word_of_it_is_left_out() -> None:
+    with scene(customer=False) as on:
+        account = onboarded(on)
+        (buyer,) = on.stripe.tables["customers"]
+        on.stripe.change_customer(buyer, email="payables@northwind.example")
+        on.settle()
+        on.stripe.change_customer(buyer, balance=-500)
+        on.sandboxes.salesforce.change_account(
+            account, Name="Northwind Robots, Inc.", Billing_Email__c="old@northwind.example"
+        )
+        on.settle()
+        assert erp_customer(on)["email"] == "payables@northwind.example"
+        assert names(on) == ["Northwind Robots, Inc."]
+        assert sorted(of_the_portal(on)) == [
+            ("customer.updated", ledger.MADE, ""), ("customer.updated.unseen", ledger.IGNORED, "unknown_type"),
+        ]  # fmt: skip
+        assert on.differences() == []
+
+
+def test_a_buyer_who_calls_itself_otherwise_than_the_crm_is_a_case_and_the_erp_keeps_the_name() -> None:
+    with scene(customer=False) as on:
+        onboarded(on)
+        (buyer,) = on.stripe.tables["customers"]
+        before = names(on)
+        on.stripe.change_customer(buyer, name="Northwind Holdings")
+        on.settle()
+        assert of_the_portal(on) == [("customer.updated", ledger.CASE, "not_its_owner")]
+        assert names(on) == before
+
+
+def test_a_customer_that_billing_made_and_changed_is_made_and_changed_in_the_erp_and_a_deleted_one_is_left() -> None:
+    with scene(customer=False) as on:
+        buyer = on.stripe.add_customer("Initech Inc", "ap@initech.example")["id"]
+        on.stripe.change_customer(buyer, name="Initech Group Inc")
+        on.settle()
+        assert names(on) == ["Initech Group Inc"]
+        on.stripe.change_customer(buyer, phone="+1 212 555 0100")
+        on.stripe.tables["customers"][buyer]["deleted"] = True
+        on.settle()
+        told = [(state, code) for _, state, code in of_the_portal(on)]
+        assert sorted(told) == [(ledger.IGNORED, "not_for_us"), (ledger.MADE, "")]
+
+
+def test_a_customer_of_chargebee_that_changes_reaches_the_legacy_erp_once_more() -> None:
+    with scene(customer=False) as on:
+        site = on.sandboxes.of(Chargebee).events
+        born = site.occur("customer_created")["content"]["customer"]
+        on.settle()
+        site.occur(
+            "customer_changed", id=born["id"], resource_version=born["resource_version"] + 1000, company="Falken AG"
+        )
+        on.settle()
+        assert sorted((item["type"], item["state"]) for item in on.events()) == [
+            ("customer_changed", ledger.MADE), ("customer_created", ledger.MADE),
+        ]  # fmt: skip
+        assert len({item["ref"] for item in on.postings("customer")}) == 1
 
 
 # --- written to Salesforce -----------------------------------------------------------------------------------------

@@ -30,9 +30,9 @@ from infra.local.sandbox.wire import Json, Reply, Request, dumps, parse_form
 
 ENTITIES = {"acct_us": ("US01", "US", "Acme Inc", "usd"), "acct_de": ("DE01", "DE", "Acme GmbH", "eur")}
 ENABLED = frozenset({
-    "invoice.finalized", "invoice.paid", "invoice.voided", "credit_note.created", "customer.created", "payout.paid",
-    "payout.failed", "charge.dispute.created", "charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated",
-    "charge.dispute.closed", "refund.created", "refund.updated", "refund.failed",
+    "invoice.finalized", "invoice.paid", "invoice.voided", "credit_note.created", "customer.created",
+    "customer.updated", "payout.paid", "payout.failed", "charge.dispute.created", "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated", "charge.dispute.closed", "refund.created", "refund.updated", "refund.failed",
 })  # fmt: skip
 RETRIES = (60, 300, 1800, 7200, 18000, 36000)
 KEY_LIFE = timedelta(hours=24)
@@ -425,6 +425,16 @@ class Stripe(System):
             self.emit("customer.created", row, when)
             return row
 
+    def change_customer(self, ident: str, when: When = NOW, **values: object) -> Json:
+        """What a buyer changes in the customer portal, or a person in the dashboard."""
+        with self.lock:
+            row = self._get("customers", ident)
+            before = {name: row[name] for name in values if row.get(name) != values[name]}
+            row |= values
+            self._touch(row)
+            self.emit("customer.updated", row, when, before=before)
+            return row
+
     def add_tax_rate(self, ident: str, percentage: str, name: str = "Special tax", state: str | None = None) -> Json:
         """A tax rate somebody added without telling finance; ``percentage`` is a decimal in text."""
         row = objects.tax_rate(ident, self.epoch(), name, percentage, self.country, state)
@@ -570,7 +580,8 @@ class Stripe(System):
 
     # --- events ------------------------------------------------------------------------------------------------
 
-    def emit(self, kind: str, about: Json, when: When = NOW, key: str | None = None) -> Json:
+    def emit(self, kind: str, about: Json, when: When = NOW, key: str | None = None,
+             before: Json | None = None) -> Json:  # fmt: skip
         """Record an event with a snapshot of its object and send it if the endpoint listens to its type."""
         request = {"id": self.ids.next("req_", 14) if key else None, "idempotency_key": key}
         event: Json = {
@@ -578,6 +589,8 @@ class Stripe(System):
             "created": self.epoch(), "data": {"object": objects.shown(about)}, "livemode": False,
             "pending_webhooks": 1, "request": request, "type": kind,
         }  # fmt: skip
+        if before is not None:
+            event["data"]["previous_attributes"] = before
         self.tables["events"][event["id"]] = event
         if kind in self.enabled_events:
             self.send(event["id"], when)

@@ -270,10 +270,13 @@ def _decide(arrival: Arrival, read: Read, taken: Taken, batch: Batch, looks: int
         read = whole
         _ours(arrival, read, taken)  # a thin event does not show whose its object is
     taken.drift = _drift(source.name, flow, read)
-    party = parties.admitted(ports, arrival.source, arrival.account, read) if flow.known else None
+    party = parties.told_of(ports, flow, arrival.account, read)
     read = party.named(read) if party else read
-    doc = render.document(flow.reads, read, arrival.source, arrival.account, render.tables_now(ports))
-    doc = party.of(doc) if party else doc
+    known = render.tables_now(ports)
+    doc = render.document(flow.reads, read, arrival.source, arrival.account, known)
+    if party:
+        party = party.about(doc)
+        doc, flow, taken.expects = party.of(doc, known), party.queue(flow), party.said(doc, known)
     documents.prove_totals(doc)
     taken.doc = doc
     event = keys.event(arrival.source, arrival.account, read.event_id)
@@ -281,13 +284,14 @@ def _decide(arrival: Arrival, read: Read, taken: Taken, batch: Batch, looks: int
     tell = render.route(flow.tell, "status", doc) if flow.tell else None
     if flow.in_place:
         taken.guard = Change(
-            keys.guard_item(doc.kind, make.identity(doc)),
+            # Versions are one source's: what two of them say of one customer has no order.
+            keys.guard_item(doc.kind, keys.object_id(doc.source, doc.account, doc.source_id)),
             set={"version": doc.version, "what": "guard", "event": event.pk},
             below={"version": doc.version},
             upsert=True,
         )
     if flow.orchestrated:
-        taken.run, taken.expects = new_run(flow, doc, origin, tell), parties.expected(doc, event.pk)
+        taken.run, taken.expects = new_run(flow, doc, origin, tell), parties.expected(doc, event.pk, known)
     else:
         step = flow.steps[0]
         target, more = render.route(step.role, doc.kind, doc), followers.wanted(flow, doc)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -14,7 +15,7 @@ import pytest
 from tests.toy import Stage, stage
 from tieout.contract import Read
 from tieout.core import keys, ledger
-from tieout.work import intake, reread
+from tieout.work import intake, make, reread
 from tieout.work.ports import Message
 
 IDENT = "001RM000cy2zDQJYA2"
@@ -35,7 +36,7 @@ def change(on: Stage, version: int = 1_793_955_600_000, name: str = "Bluebird", 
     stamp = f"2026-11-06T09:00:{on.count:02d}.000+0000"
     body = json.dumps({"v": 1, "event_id": f"e{on.count}", "type": "account.changed", "commit_number": on.count,
                        "account": {"Id": IDENT, "SystemModstamp": stamp}}).encode()  # fmt: skip
-    shown = {"Id": IDENT, "Name": name, "SystemModstamp": stamp}
+    shown = {"Id": IDENT, "Name": name, "SystemModstamp": stamp, "Billing_Email__c": more.pop("email", None)}
 
     def again(wanted: Any, ports: Any, *, waiting: bool = False) -> reread.Found:
         (one,) = wanted
@@ -147,3 +148,117 @@ def test_the_win_of_a_deal_says_in_the_same_write_that_its_customer_is_expected(
     found = on.world.ledger.items[LINK]
     assert found["of:US01"].startswith("E#")
     assert AT not in found
+
+
+# --- whose word holds --------------------------------------------------------------------------------------------
+BILLED = "stripe:acct_us:cus_1"
+PORTAL = keys.link_item("customer", BILLED)
+
+
+def portal_event(on: Stage, type_: str, **values: Any) -> dict[str, Any]:
+    event = on.event(type_, id="cus_1")
+    event["data"]["object"] |= values
+    return event | {"id": f"evt_{on.count}"}
+
+
+def in_the_portal(on: Stage, seconds: int = 0, **values: Any) -> dict[str, Any]:
+    """Intake of a change of customer ``cus_1`` in the billing portal; what became of the event."""
+    on.count += 1
+    event = portal_event(on, "customer.updated", **values) | {"created": 1_793_633_400 + seconds}
+    found = {"name": "Bluebird", **values, "id": "cus_1"}
+
+    def again(wanted: Any, ports: Any, *, waiting: bool = False) -> reread.Found:
+        return {
+            one.event: reread.Whole(replace(one.read, object={**one.read.object, **found}, thin=False), "vault")
+            for one in wanted
+        }
+
+    with patch.object(reread, "again", again):
+        on.take(event)
+    return dict(on.world.ledger.items[keys.event("stripe", "acct_us", event["id"])])
+
+
+def onboarded(on: Stage, **facts: str) -> None:
+    """A customer of the CRM's that is in billing and in the ERP."""
+    at = {"canonical": WHO, AT: "501", "at:stripe:acct_us": "cus_1", "of:US01": "E#x", **facts}
+    link(on, **at)
+    on.world.ledger.items[PORTAL] = {"pk": PORTAL.pk, "sk": PORTAL.sk, "what": "link", **at}
+
+
+def last(on: Stage) -> Any:
+    posting = max(on.postings("customer"), key=lambda one: one["history"][0]["at"] + one["key"])
+    return make.unpack(posting)
+
+
+def test_what_a_buyer_changes_in_the_portal_reaches_the_erp_under_the_identity_of_the_books(on: Stage) -> None:
+    onboarded(on)
+    assert in_the_portal(on, email="new@bluebird.example")["state"] == ledger.MADE
+    assert last(on).email == "new@bluebird.example"
+    on.settle()
+    (posting,) = on.postings("customer")
+    assert (posting["state"], posting["party"], posting["lane"]) == (ledger.POSTED, WHO, f"account:{BILLED}")
+
+
+def test_what_is_billing_s_to_say_is_left_out_of_the_crm_s_word_and_stays_where_billing_has_no_such_customer(
+    on: Stage,
+) -> None:
+    onboarded(on)
+    change(on, email="old@bluebird.example")
+    assert last(on).email is None
+    assert last(on).legal_name == "Bluebird"
+
+
+def test_without_billing_the_crm_s_word_holds(on: Stage) -> None:
+    link(on, canonical=WHO, **{AT: "501", "of:US01": "E#x"})
+    change(on, email="old@bluebird.example")
+    assert last(on).email == "old@bluebird.example"
+
+
+def test_another_name_than_the_crm_gave_is_a_case_and_the_same_is_none(on: Stage) -> None:
+    onboarded(on)
+    change(on)
+    assert in_the_portal(on, email="new@bluebird.example")["state"] == ledger.MADE
+    event = in_the_portal(on, 1, name="Bluebird Holding")
+    assert (event["state"], event["code"]) == (ledger.CASE, "not_its_owner")
+    said = {"kind": "customer's legal_name", "owner": "salesforce", "source": "stripe"}
+    assert said.items() <= event["facts"].items()
+    assert "Bluebird" not in str(on.world.ledger.items[LINK]), "the link holds nobody's name"
+
+
+def test_whom_billing_itself_has_brought_queues_behind_its_creation_and_is_nobody_else_s(on: Stage) -> None:
+    on.take(portal_event(on, "customer.created", name="Bluebird") | {"created": 1_793_633_000})
+    assert in_the_portal(on, name="Bluebird Holding", email="new@bluebird.example")["state"] == ledger.MADE
+    assert last(on).legal_name == "Bluebird Holding"
+    on.settle()
+    postings = sorted(on.postings("customer"), key=lambda one: int(one["version"]))
+    assert [one["lane"] for one in postings] == [f"customer:{BILLED}"] * 2
+    assert [one["state"] for one in postings] == [ledger.POSTED, ledger.POSTED]
+
+
+def test_a_customer_of_billing_that_nobody_has_told_of_is_none_of_finance_s(on: Stage) -> None:
+    event = in_the_portal(on, email="new@bluebird.example")
+    assert (event["state"], event["code"]) == (ledger.IGNORED, "not_for_us")
+
+
+def test_one_whose_making_is_known_by_its_echo_only_is_who_its_metadata_says(on: Stage) -> None:
+    on.world.ledger.items[PORTAL] = {"pk": PORTAL.pk, "sk": PORTAL.sk, "what": "link", "find": "cus_1"}
+    in_the_portal(on, metadata={"canonical_id": WHO, "tieout_ref": "TIE-X"})
+    (posting,) = on.postings("customer")
+    assert (posting["party"], posting["reads"]) == (WHO, [list(LINK)])
+
+
+def test_versions_of_two_sources_are_not_compared(on: Stage) -> None:
+    onboarded(on)
+    assert change(on, version=1_793_955_600_000)["state"] == ledger.MADE
+    assert in_the_portal(on, email="new@bluebird.example")["state"] == ledger.MADE
+
+
+def test_a_customer_of_billing_that_the_books_know_otherwise_is_not_made_again_when_its_creation_is_told(
+    on: Stage,
+) -> None:
+    onboarded(on)
+    on.take(portal_event(on, "customer.created", name="Bluebird"))
+    on.settle()
+    (posting,) = on.postings("customer")
+    assert (posting["state"], posting["party"]) == (ledger.POSTED, WHO)
+    assert on.world.ledger.items[PORTAL]["canonical"] == WHO

@@ -43,7 +43,7 @@ class Chargebee:
     #: How far the delivery of this event has come, at this endpoint and the others.
     volatile: tuple[str, ...] = ("webhook_status", "webhooks")
     ignored = frozenset({
-        "credit_note_updated", "customer_changed", "payment_failed", "payment_initiated", "refund_initiated",
+        "credit_note_updated", "payment_failed", "payment_initiated", "refund_initiated",
         "subscription_activated", "subscription_changed", "subscription_created", "subscription_renewed",
         # The catalogue is a governed table here: a new price is a row, and an item price without one holds its invoice.
         "item_created", "item_price_created", "item_price_deleted", "item_price_updated", "item_updated",
@@ -66,7 +66,9 @@ class Chargebee:
         occurred = CHECKED.whole(event, "occurred_at", LAST_SECOND)
         about = _about(CHECKED.mapping(event.get("content"), "content"), type_)
         meta = about.get("meta_data")
-        ours = meta.get("tieout_ref") if isinstance(meta, Mapping) else None
+        # What becomes of an object later is news, though we have made it.
+        made = type_.endswith("_created")
+        ours = meta.get("tieout_ref") if made and isinstance(meta, Mapping) else None
         return (
             Read(
                 event_id=event_id,

@@ -18,7 +18,7 @@ from tieout.contract import Page, Poll, Quiet, Read, Span, Wire
 from tieout.core.classify import READING, Row
 from tieout.core.exchange import judge, member, read_answer
 from tieout.core.parse import write_json
-from tieout.core.verdicts import NeedsHuman, TryAgain
+from tieout.core.verdicts import Ignore, NeedsHuman, TryAgain
 from tieout.systems.stripe.source import INVOICE_PAYMENTS, SOURCE
 from tieout.systems.stripe.target import TARGET, error_text
 
@@ -56,6 +56,8 @@ class Stripe:
             laid = self._with_payments(wire, read)
         else:
             laid = self._one(wire, path, read)
+            if read.type == "customer.updated" and laid.get("deleted") is True:
+                raise Ignore("not_for_us", "deleted", reason="the customer was deleted since")
             laid = self._with_transactions(wire, laid, read) if read.type == "payout.paid" else laid
         return replace(read, object=laid, thin=False)
 

@@ -25,6 +25,8 @@ KNOWN = frozenset({
 PARTS_MOST = 32
 #: What a disputed or refunded payment has paid.
 INVOICE_PAYMENTS = "/v1/invoice_payments"
+#: What of a customer finance sees. Anything else changes with every invoice (balance, next number, payment method).
+SEEN = frozenset({"address", "currency", "email", "metadata", "name", "phone"})
 LAST_SECOND = 253_402_300_799
 
 
@@ -49,7 +51,7 @@ class Stripe:
             "charge.succeeded",
             "charge.updated",
             "customer.subscription.created",
-            "customer.updated",
+            "customer.updated.unseen",
             "invoice.created",
             "invoice.deleted",
             "invoice.finalization_failed",
@@ -82,6 +84,7 @@ class Stripe:
         "credit_note.created": "/v1/credit_notes/{id}/lines",
         "invoice.finalized": "/v1/invoices/{id}/lines",
         "invoice.voided": "/v1/invoices/{id}/lines",
+        "customer.updated": "/v1/customers/{id}",
         "customer.subscription.deleted": "/v1/subscriptions/{id}",
         "customer.subscription.updated": "/v1/subscriptions/{id}",
         "payout.paid": "/v1/payouts/{id}",
@@ -119,7 +122,7 @@ class Stripe:
         if type(created) is not int or not 0 <= created <= LAST_SECOND:
             raise _wrong("created")
         metadata, lines, version = about.get("metadata"), about.get("lines"), event.get("api_version")
-        type_ = _text(event, "type")
+        type_ = _seen(_text(event, "type"), _mapping(event.get("data"), "data").get("previous_attributes"))
         cut = isinstance(lines, Mapping) and lines.get("has_more") is True
         # What becomes of an object later is news, though we have made it.
         made = type_.endswith(".created")
@@ -131,8 +134,8 @@ class Stripe:
                 object_id=_text(about, "id"),
                 object=about,
                 occurred=datetime.fromtimestamp(created, UTC),
-                # Seconds are coarse: an end is newer than whatever else is told of in its second.
-                object_version=created + (type_ == "customer.subscription.deleted"),
+                # Seconds are coarse: an end, or a change, is newer than whatever else is told of in its second.
+                object_version=created + (type_ in ("customer.subscription.deleted", "customer.updated")),
                 ours=ours if isinstance(ours, str) and ours else None,
                 unknown=tuple(sorted(set(event) - KNOWN)),
                 thin=self._thin(type_, cut),
@@ -143,6 +146,13 @@ class Stripe:
     def _thin(self, type_: str, cut: bool) -> bool:
         path = self.rereads.get(type_, "")
         return cut if path.endswith("/lines") else bool(path)
+
+
+def _seen(type_: str, before: Any) -> str:
+    """The type of an event; a change of a customer in nothing that finance sees is another one."""
+    if type_ == "customer.updated" and isinstance(before, Mapping) and not SEEN & set(before):
+        return f"{type_}.unseen"
+    return type_
 
 
 def _parts(header: str) -> tuple[list[str], list[str]]:
