@@ -68,6 +68,7 @@ class Sap(System):
     """One tenant. Entries dated up to ``closed_until`` are refused; while ``locked`` somebody works on all records."""
 
     name = "sap"
+    does = frozenset({"archived_customer"})
 
     def __init__(self, account: str, clock: Clock, agenda: Agenda, seed: int) -> None:
         super().__init__(account, clock, agenda, seed)
@@ -121,6 +122,11 @@ class Sap(System):
         if kind == "ok_with_errors":
             return Refused(200, "R1/144", "Business partner already exists").reply()
         return Reply.html(429, "Too Many Requests")
+
+    def customer_of(self, request: Request) -> str:
+        """The debtor of an entry."""
+        found = re.search(rb"<Debtor>([^<]+)</Debtor>", request.body) if request.path == SOAP_PATH else None
+        return found[1].decode() if found else ""
 
     def act(self, request: Request) -> Reply:
         """Route one authorised call."""
@@ -298,6 +304,9 @@ class Sap(System):
                 found.append(("506(F5)", "3", f"G/L account {account} is not defined in chart of accounts YCOA"))
             if debtor is not None and debtor not in self.partners:
                 found.append(("102(F5)", "3", f"Customer {debtor} is not defined in company code {company}"))
+            elif debtor in self.aside:
+                # of this message only the sentence is known, not its number
+                found.append(("000(F5)", "3", f"Customer {debtor} is blocked for posting in company code {company}"))
         found += [
             ("702(F5)", "3", f"Balance in transaction currency: {left} {unit}")
             for unit, left in balance.items()
