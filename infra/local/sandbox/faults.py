@@ -6,6 +6,7 @@ strikes ``times`` times (0: always). What each kind does:
 =====================  ============================================================================================
 ``commit_then_drop``   the work is done, then the socket closes without an answer
 ``drop_before``        the socket closes, nothing was done
+``timeout_before_commit``  silence for ``seconds`` real seconds, then the socket closes; nothing was done
 ``timeout_after_commit``  the work is done, then silence for ``seconds`` real seconds, then the socket closes
 ``late_commit``        the socket closes at once; the work is done ``seconds`` of world time later
 ``truncated``          the work is done; half of the announced body arrives (an empty body: the socket closes)
@@ -53,8 +54,8 @@ from infra.local.sandbox.agenda import Clock
 
 KINDS = frozenset({
     "not_json", "wrong_type", "huge", "more_fields",
-    "commit_then_drop", "drop_before", "timeout_after_commit", "late_commit", "truncated", "rate_limit",
-    "concurrency_429", "closed_period", "ok_with_errors", "html_500", "unavailable", "stale_token", "slow",
+    "commit_then_drop", "drop_before", "timeout_before_commit", "timeout_after_commit", "late_commit", "truncated",
+    "rate_limit", "concurrency_429", "closed_period", "ok_with_errors", "html_500", "unavailable", "stale_token", "slow",
     "webhook_twice", "webhook_late", "webhook_lost", "archived_customer", "merged_customer", "search_lag",
 })  # fmt: skip
 #: Kinds that some vendors do and others do not: of a customer, and of a search.

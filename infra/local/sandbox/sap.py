@@ -23,7 +23,7 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from infra.local.sandbox.agenda import Agenda, Clock
-from infra.local.sandbox.books import Entry, to_minor
+from infra.local.sandbox.books import Entry, rounded, to_minor
 from infra.local.sandbox.system import Ground, System
 from infra.local.sandbox.wire import Json, Reply, Request
 
@@ -253,7 +253,7 @@ class Sap(System):
                 raise Refused(400, "V1/382", f"Material {item.get('Material')} is not defined for sales org.")
             for price in item.get("to_PricingElement", {}).get("results", []):
                 rate, per = Decimal(price["ConditionRateValue"]), Decimal(price["ConditionQuantity"])
-                net += (rate * Decimal(item["RequestedQuantity"]) / per).quantize(Decimal("0.01"))
+                net += rounded(rate * Decimal(item["RequestedQuantity"]) / per, sent["TransactionCurrency"])
         number = str(1 + len(self.orders))
         row = {**sent, "SalesOrder": number, "TotalNetAmount": format(net, "f"), "rev": 1,
                "SalesOrderDate": _v2_day(self.now().date())}  # fmt: skip

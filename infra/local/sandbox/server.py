@@ -282,7 +282,9 @@ class Sandboxes:
             return reply.with_headers(("Retry-After", wait)) if kind == "rate_limit" else reply
         if kind == "late_commit":
             self.agenda.after(int(fault.number("seconds", 60)), lambda: _commit(system, request))
-        if kind in {"late_commit", "drop_before"}:
+        if kind == "timeout_before_commit":
+            self._wait(fault.number("seconds", 30))
+        if kind in {"late_commit", "drop_before", "timeout_before_commit"}:
             raise Hangup
         if kind in {"html_500", "unavailable"} and not fault.args.get("committed"):
             return _page(fault)

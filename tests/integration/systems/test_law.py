@@ -5,8 +5,10 @@ A system joins by the registry, and brings ``cases/<name>.py`` (see `law.py`).
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -29,6 +31,8 @@ ENDED = [
     if one.name in HTTP and ("invoice", "create") in systems.target(one.name).actions
 ]  # fmt: skip
 APPLIED = [(name, *done) for name in HTTP for done in case_of(name).applies]
+#: Real seconds that a call is waited for where the sandbox is told to be silent.
+PATIENCE: Any = 0.5
 every_target = pytest.mark.parametrize("name", HTTP)
 every_action = pytest.mark.parametrize(("name", "kind", "action"), ACTIONS)
 
@@ -75,6 +79,32 @@ def test_a_line_that_drops_before_or_behind_the_commit_leaves_doubt_that_a_look_
             found = there.found(work)
         assert found == state
         assert (there.book() == before) == (state == "absent")
+
+
+@every_target
+@pytest.mark.parametrize(
+    ("fault", "state"), [("timeout_before_commit", "absent"), ("timeout_after_commit", "complete")]
+)  # fmt: skip
+def test_silence_before_or_behind_the_commit_is_waited_for_no_longer_than_declared_and_leaves_doubt(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str, fault: str, state: str
+) -> None:
+    there = rig(name, bench)
+    work = there.work(*first(there))
+    before = there.book()
+    struck = strike(there, fault, work, seconds=20)
+    short = replace(there.target.quiet, client_timeout=PATIENCE)
+    began = time.monotonic()
+    with monkeypatch.context() as patch:
+        patch.setattr(type(there.target), "quiet", short)
+        with pytest.raises(Uncertain, match="target_lost: ReadTimeout"):
+            there.target.send(there.wire, [work])
+    assert time.monotonic() - began < 10, "the sandbox was silent for longer than we wait"
+    assert struck.struck == 1
+    assert there.found(work) == state
+    assert (there.book() == before) == (state == "absent")
+    there.post(work)
+    assert there.found(work) == "complete"
+    assert len(there.book()) == len(before) + 1
 
 
 @pytest.mark.parametrize(("name", "kind", "action"), APPLIED)
