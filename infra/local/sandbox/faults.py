@@ -55,8 +55,8 @@ from infra.local.sandbox.agenda import Clock
 KINDS = frozenset({
     "not_json", "wrong_type", "huge", "more_fields",
     "commit_then_drop", "drop_before", "timeout_before_commit", "timeout_after_commit", "late_commit", "truncated",
-    "rate_limit", "concurrency_429", "closed_period", "ok_with_errors", "html_500", "unavailable", "stale_token", "slow",
-    "webhook_twice", "webhook_late", "webhook_lost", "archived_customer", "merged_customer", "search_lag",
+    "rate_limit", "concurrency_429", "closed_period", "ok_with_errors", "html_500", "unavailable", "stale_token",
+    "slow", "webhook_twice", "webhook_late", "webhook_lost", "archived_customer", "merged_customer", "search_lag",
 })  # fmt: skip
 #: Kinds that some vendors do and others do not: of a customer, and of a search.
 CUSTOMERS = frozenset({"archived_customer", "merged_customer"})
