@@ -93,11 +93,15 @@ def fault(
     times: Annotated[int, typer.Option(min=0, help="How often; 0 is always.")] = 1,
     after: Annotated[int, typer.Option(min=0, help="After how many calls that match.")] = 0,
     seconds: Annotated[int | None, typer.Option(min=0, help="Seconds, where the kind has any.")] = None,
+    retry_after: Annotated[int | None, typer.Option(min=0, help="Seconds to wait, as a rate limit says them.")] = None,
+    committed: Annotated[bool, typer.Option("--committed", help="The work is done first, where that is open.")] = False,
+    undone: Annotated[bool, typer.Option("--undone", help="The work is not done, where the kind would.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Makes a sandbox system of the open world misbehave."""
     wanted: dict[str, Any] = {"kind": kind, "match": match, "times": times, "after": after}
-    said = ask("POST", wanted | ({"seconds": seconds} if seconds is not None else {}))
+    given = {"seconds": seconds, "retry_after": retry_after, "committed": committed or None, "undone": undone or None}
+    said = ask("POST", wanted | {name: int(value) for name, value in given.items() if value is not None})
     print(json.dumps(said) if as_json else said["message"])
 
 

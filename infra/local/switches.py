@@ -22,7 +22,7 @@ from infra.local.sandbox.faults import Fault, Faults, meanings
 if TYPE_CHECKING:
     from infra.local.world import World
 
-ARGUMENTS: Final = ("seconds", "retry_after", "committed")
+ARGUMENTS: Final = ("seconds", "retry_after", "committed", "undone")
 _PAGE: Final = """<!doctype html><html lang=en><meta charset=utf-8><title>The local world</title>
 <meta name=viewport content="width=device-width, initial-scale=1">
 <style>
@@ -50,6 +50,10 @@ _PAGE: Final = """<!doctype html><html lang=en><meta charset=utf-8><title>The lo
  <label for=times>How often (0: always)</label><input id=times name=times type=number min=0 value=1>
  <label for=after>After how many calls</label><input id=after name=after type=number min=0 value=0>
  <label for=seconds>Seconds, where the kind has any</label><input id=seconds name=seconds type=number min=0>
+ <label for=retry_after>Seconds to wait, as a rate limit says them</label>
+ <input id=retry_after name=retry_after type=number min=0>
+ <p><label><input type=checkbox name=committed value=1> The work is done first, where the kind may do it or not</label>
+ <label><input type=checkbox name=undone value=1> The work is not done, where the kind would do it</label>
  <p><button>Switch on</button></p>
 </form>
 <h2>Switched on</h2>
@@ -110,8 +114,7 @@ def _switch(world: World, content_type: str, body: bytes) -> Response:
             said = "Every system behaves."
         else:
             fault = fault_of(given)
-            _known(world).add(fault)
-            said = f"{fault.kind} is on for {fault.match}."
+            said = _sandboxes(world).order(fault)
     except (ValueError, TypeError, AttributeError, re.error) as error:
         return _page(world, f"Not understood: {error}", 400) if by_form else _json(400, {"message": str(error)})
     return _page(world, said) if by_form else _json(201, {"message": said})

@@ -18,6 +18,7 @@ from tieout.core import ledger
 from tieout.work import poll
 
 NEVER = When(hold=True)
+HOOK = "HOOK /hooks/stripe/acct_us"
 LIST = "GET /stripe/acct_us/v1/events"
 
 
@@ -34,14 +35,32 @@ def hours(on: Scene, count: float) -> None:
 def test_an_invoice_whose_webhook_was_lost_reaches_the_erp_and_nothing_is_there_twice() -> None:
     with scene() as on:
         hours(on, 0.2)
-        told, lost = on.bill(), on.bill(when=NEVER)
+        told = on.bill()
+        struck = on.sandboxes.faults.add(Fault("webhook_lost", HOOK))
+        lost = on.bill()
         hours(on, 1)
+        assert struck.struck == 1
         assert {item["source_id"]: item["state"] for item in on.postings()} == {
             told["id"]: ledger.POSTED, lost["id"]: ledger.POSTED,
         }  # fmt: skip
         by_way = {item["find"]: item.get("via", "") for item in on.events() if item["type"] == "invoice.finalized"}
         assert by_way == {told["id"]: "", lost["id"]: "poll"}
         assert len(on.in_netsuite()) == 2
+
+
+def test_an_invoice_whose_webhook_comes_late_and_behind_its_payment_s_is_in_the_erp_before_it() -> None:
+    with scene() as on:
+        began = on.world.clock.now()
+        struck = on.sandboxes.faults.add(Fault("webhook_late", HOOK, args={"seconds": 240}))
+        on.stripe.pay(on.bill()["id"])
+        on.settle()
+        assert struck.struck == 1
+        came = {item["type"]: item["received"] for item in on.events()}
+        assert came["invoice.paid"] < came["invoice.finalized"]
+        assert on.world.clock.now() - began >= timedelta(seconds=240)
+        assert [len(on.in_netsuite(kind)) for kind in ("invoice", "payment")] == [1, 1]
+        assert {item["state"] for kind in ("invoice", "payment") for item in on.postings(kind)} == {ledger.POSTED}
+        assert on.differences() == []
 
 
 @pytest.mark.parametrize("kind", ["unavailable", "truncated", "rate_limit", "drop_before"])

@@ -69,6 +69,7 @@ class BusinessCentral(System):
     """One company. Postings dated up to ``closed_until`` are refused; ``rows`` holds each entity set by id."""
 
     name = "businesscentral"
+    does = frozenset({"archived_customer", "merged_customer"})
 
     def __init__(self, account: str, clock: Clock, agenda: Agenda, seed: int, send: Deliver) -> None:
         super().__init__(account, clock, agenda, seed)
@@ -124,6 +125,12 @@ class BusinessCentral(System):
             "message": "Too many requests reached. Actual (101). Maximum (100).",
         }
         return Reply.json(429, {"error": said})
+
+    def customer_of(self, request: Request) -> str:
+        """The customer of a new document, or of the first payment of a new journal."""
+        if request.method != "POST":
+            return ""
+        return (request.told("customerId") or request.told("customerPayments", "0", "customerId")).lower()
 
     def act(self, request: Request) -> Reply:
         """Route one authorised call."""
@@ -309,7 +316,11 @@ class BusinessCentral(System):
 
     def _customer_of(self, sent: Json) -> Json:
         found = self.rows["customers"].get(str(sent.get("customerId")).lower())
-        if found is None:
+        aside = self.aside.get(found["id"]) if found else None
+        if found is not None and aside == "archived_customer":
+            text = f"You cannot create this type of document when Customer {found['number']} is blocked with type All."
+            raise Refused(400, "Application_DialogException", text)
+        if found is None or aside:
             raise Refused(400, "Application_DialogException", 'The "customerId" does not match to a Customer.')
         return found
 

@@ -6,6 +6,7 @@ strikes ``times`` times (0: always). What each kind does:
 =====================  ============================================================================================
 ``commit_then_drop``   the work is done, then the socket closes without an answer
 ``drop_before``        the socket closes, nothing was done
+``timeout_before_commit``  silence for ``seconds`` real seconds, then the socket closes; nothing was done
 ``timeout_after_commit``  the work is done, then silence for ``seconds`` real seconds, then the socket closes
 ``late_commit``        the socket closes at once; the work is done ``seconds`` of world time later
 ``truncated``          the work is done; half of the announced body arrives (an empty body: the socket closes)
@@ -21,10 +22,17 @@ strikes ``times`` times (0: always). What each kind does:
 ``unavailable``        503 for ``seconds`` of world time from its first strike; done first if ``committed``
 ``stale_token``        every token in use stops being valid, so that this call gets 401
 ``slow``               ``seconds`` real seconds pass while the call is in work; then the normal answer
+``archived_customer``  the customer that the call names is archived first, as the vendor does it; then the work is done
+``merged_customer``    the customer that the call names is merged into another first; then the work is done
+``search_lag``         a search does not show what was made in the last ``seconds`` (60) of world time
 ``webhook_twice``      what the sandbox sends is sent twice (``HOOK /hooks/stripe/acct_us``)
 ``webhook_late``       it is sent ``seconds`` of world time later
 ``webhook_lost``       it is never sent, as when a vendor gives up
 =====================  ============================================================================================
+
+The kinds of ``PARTIAL`` strike only where the vendor is known to do so (``System.does``), and only a call that names a
+customer, or that searches: elsewhere the call is none of theirs, and whoever names such a system is told. A customer
+stays archived or merged until the world behaves again. ``Faults.clear`` is what a person does there.
 
 On the file drop of the legacy ERP (``DROP /legacy/acme/out/<file>``) only these have a meaning: ``drop_before``
 (the file is never seen), ``commit_then_drop`` (booked, never acknowledged), ``late_commit`` (``seconds`` later than
@@ -37,7 +45,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -46,10 +54,13 @@ from infra.local.sandbox.agenda import Clock
 
 KINDS = frozenset({
     "not_json", "wrong_type", "huge", "more_fields",
-    "commit_then_drop", "drop_before", "timeout_after_commit", "late_commit", "truncated", "rate_limit",
-    "concurrency_429", "closed_period", "ok_with_errors", "html_500", "unavailable", "stale_token", "slow",
-    "webhook_twice", "webhook_late", "webhook_lost",
+    "commit_then_drop", "drop_before", "timeout_before_commit", "timeout_after_commit", "late_commit", "truncated",
+    "rate_limit", "concurrency_429", "closed_period", "ok_with_errors", "html_500", "unavailable", "stale_token",
+    "slow", "webhook_twice", "webhook_late", "webhook_lost", "archived_customer", "merged_customer", "search_lag",
 })  # fmt: skip
+#: Kinds that some vendors do and others do not: of a customer, and of a search.
+CUSTOMERS = frozenset({"archived_customer", "merged_customer"})
+PARTIAL = CUSTOMERS | {"search_lag"}
 
 
 def meanings() -> list[tuple[str, str]]:
@@ -113,8 +124,9 @@ SENDING = frozenset(kind for kind in KINDS if kind.startswith("webhook_"))
 class Faults:
     """The orders in force, first one first. Safe to use from several threads."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, forget: Callable[[], None] = lambda: None) -> None:
         self._clock = clock
+        self._forget = forget
         self._lock = threading.Lock()
         self._orders: list[Fault] = []
 
@@ -125,15 +137,19 @@ class Faults:
         return fault
 
     def clear(self) -> None:
-        """Behave again."""
+        """Behave again; whatever the orders left behind is forgotten."""
         with self._lock:
             self._orders.clear()
+        self._forget()
 
-    def take(self, line: str) -> Fault | None:
-        """The fault that strikes ``METHOD /path`` now, or None; at most one a call."""
+    def take(self, line: str, means: Callable[[str], bool] = lambda kind: kind not in PARTIAL) -> Fault | None:
+        """The fault that strikes ``METHOD /path`` now, or None; at most one a call.
+
+        ``means`` says whether a kind has any meaning for that call; what has none does not count it.
+        """
         with self._lock:
             sends = line.startswith("HOOK ")
-            able = (order for order in self._orders if (order.kind in SENDING) == sends)
+            able = (order for order in self._orders if (order.kind in SENDING) == sends and means(order.kind))
             return next((order for order in able if order.strikes(line, self._clock())), None)
 
     def describe(self) -> list[dict[str, Any]]:

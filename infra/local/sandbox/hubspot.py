@@ -51,6 +51,7 @@ class HubSpot(System):
     """One portal; ``rows`` holds each kind of object by id."""
 
     name = "hubspot"
+    does = frozenset({"merged_customer", "search_lag"})
 
     def __init__(self, account: str, clock: Clock, agenda: Agenda, seed: int, deliver: Deliver) -> None:
         super().__init__(account, clock, agenda, seed)
@@ -102,6 +103,23 @@ class HubSpot(System):
         policy = "DAILY" if args.get("daily") else "TEN_SECONDLY_ROLLING"
         return Reply.json(429, {"status": "error", "errorType": "RATE_LIMIT", "policyName": policy,
                                 "message": f"You have reached your {policy.lower()} limit."})  # fmt: skip
+
+    def customer_of(self, request: Request) -> str:
+        """The company that is read by its id."""
+        parts = request.segments
+        company = request.method == "GET" and parts[:-1] == ["crm", "v3", "objects", "companies"]
+        row = self.rows["companies"].get(parts[-1]) if company else None
+        return str(row["id"]) if row and not row["archived"] else ""
+
+    def searches(self, request: Request) -> bool:
+        """A search among the objects of a kind."""
+        return request.path.endswith("/search")
+
+    def set_aside(self, kind: str, customer: str) -> None:
+        """Merge a company into another that is like it, for good."""
+        with self.lock:
+            own = self.rows["companies"][customer]["properties"]
+            self.merge(self.add("companies", {k: v for k, v in own.items() if k != "hs_object_id"})["id"], customer)
 
     def act(self, request: Request) -> Reply:
         """Route one authorised call."""
@@ -265,7 +283,7 @@ class HubSpot(System):
         wanted = [one for group in request.json().get("filterGroups", []) for one in group["filters"]]
         rows = [
             row for row in self.rows[kind].values()
-            if row["indexed"] <= self.now() and not row["archived"]
+            if row["indexed"] + timedelta(seconds=request.lag) <= self.now() and not row["archived"]
             and all(row["properties"].get(one["propertyName"]) == one["value"] for one in wanted)
         ]  # fmt: skip
         return Reply.json(200, {"total": len(rows), "results": [self._shown(row, ()) for row in rows[:100]]})

@@ -115,6 +115,7 @@ class NetSuite(System):
     """
 
     name = "netsuite"
+    does = frozenset({"archived_customer", "merged_customer"})
 
     def __init__(self, account: str, clock: Clock, agenda: Agenda, seed: int) -> None:
         super().__init__(account, clock, agenda, seed)
@@ -192,6 +193,19 @@ class NetSuite(System):
         body = {"type": "https://www.rfc-editor.org/rfc/rfc6585#section-4", "title": "Too Many Requests",
                 "status": 429, "o:errorDetails": [one]}  # fmt: skip
         return Reply.json(429, body, kind=RESOURCE + "error")
+
+    def customer_of(self, request: Request) -> str:
+        """The customer that a write names as an invoice's entity, or as a payment's customer."""
+        if request.method not in ("PUT", "POST", "PATCH") or "/record/v1/" not in request.path:
+            return ""
+        value = next((one for one in (self._party(request, name) for name in ("entity", "customer")) if one), {})
+        found = self._lookup("customer", value) if value else None
+        return str(found["id"]) if found else ""
+
+    @staticmethod
+    def _party(request: Request, name: str) -> Json:
+        """How a body names somebody, by our id or by theirs."""
+        return {by: said for by in ("id", "externalId") if (said := request.told(name, by))}
 
     def act(self, request: Request) -> Reply:
         """Route one authorised call."""
@@ -509,6 +523,8 @@ class NetSuite(System):
         customer = self.records.get(draft.ref(party))
         if customer is None:
             raise _missing("Customer", party)
+        if customer.id in self.aside and party in body:
+            raise _bad_key("entity", customer.id, path=party)
         self._belongs(draft, customer)
         self._open_period(draft)
         if "item" in body:

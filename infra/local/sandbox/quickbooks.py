@@ -7,7 +7,8 @@ unique (6240), a document number that is unique where the company says so (6140)
 codes as text.
 
 A payment's lines settle invoices, and name the credit memos that settle them with it; a void leaves an invoice without
-amounts and its note with a word before it.
+amounts and its note with a word before it. A customer that is inactive is in no query that does not ask for those too,
+and in no new document; one that was merged into another is gone.
 
 Simplifications: tax is taken as the total that is sent; one currency a document; no automated sales tax; a query knows
 equalities with ``and``; a void of what is paid is not played; a payment of nothing stands in no book.
@@ -27,6 +28,9 @@ from infra.local.sandbox.rotating import Rotating
 from infra.local.sandbox.system import Ground, System
 from infra.local.sandbox.wire import Json, Reply, Request, member
 
+#: What QuickBooks says of a document for a customer that is inactive.
+INACTIVE = ("Object Not Found : Something you're trying to use has been made inactive. Check the fields with accounts, "
+            "customers, items, vendors or employees.")  # fmt: skip
 TOKEN_PATH = "/oauth2/v1/tokens/bearer"
 TOKEN_LIFE = 3600
 QUERY = re.compile(r"select \* from (\w+) where (.+?) startposition (\d+) maxresults (\d+)", re.IGNORECASE)
@@ -55,6 +59,7 @@ class QuickBooks(System):
     """One company. Documents dated up to ``closing_date`` are refused; ``rows`` holds each entity by id."""
 
     name = "quickbooks"
+    does = frozenset({"archived_customer", "merged_customer", "search_lag"})
 
     def __init__(self, account: str, clock: Clock, agenda: Agenda, seed: int) -> None:
         super().__init__(account, clock, agenda, seed)
@@ -94,16 +99,24 @@ class QuickBooks(System):
         message = "message=ThrottleExceeded; errorCode=003001; statusCode=429"
         return _fault(429, "SERVICE", Refused("3001", message))
 
+    def customer_of(self, request: Request) -> str:
+        """The customer of a new document."""
+        return request.told("CustomerRef", "value") if request.method == "POST" else ""
+
+    def searches(self, request: Request) -> bool:
+        """A query."""
+        return request.path == "/query"
+
     def act(self, request: Request) -> Reply:
         """Route one authorised call."""
         if request.path == TOKEN_PATH:
             return self.tokens.exchange(request)
         parts = request.segments
         if parts == ["query"] and request.method == "GET":
-            return self._query(request.query.get("query", ""))
+            return self._query(request.query.get("query", ""), request)
         if request.method == "GET" and len(parts) == 2 and parts[0] in ENTITIES:
             there = self.rows[parts[0]].get(parts[1])
-            if there is None:
+            if there is None or self._gone(parts[0], parts[1]):
                 return _fault(400, "ValidationFault", Refused("610", "Object Not Found"))
             return Reply.json(200, {ENTITIES[parts[0]][0]: there, "time": self.now().isoformat()})
         if request.method != "POST" or len(parts) != 1 or parts[0] not in ENTITIES:
@@ -127,7 +140,21 @@ class QuickBooks(System):
 
     # --- reading and writing -----------------------------------------------------------------------------------
 
-    def _query(self, text: str) -> Reply:
+    def _gone(self, path: str, ident: str) -> bool:
+        """Whether a customer was merged into another."""
+        return path == "customer" and self.aside.get(ident) == "merged_customer"
+
+    def _listed(self, path: str, asked: str, request: Request) -> list[Json]:
+        """What a query may show: customers that are inactive only where it asks for them."""
+        every = path != "customer" or "Active in (true, false)" in asked
+        return [
+            {**row, "Active": ident not in self.aside} if path == "customer" else row
+            for ident, row in self.rows[path].items()
+            if not self._gone(path, ident) and (every or ident not in self.aside)
+            and self.indexed(f"{path}/{ident}", request)
+        ]  # fmt: skip
+
+    def _query(self, text: str, request: Request) -> Reply:
         asked = QUERY.fullmatch(text)
         path = next((path for path, shape in ENTITIES.items() if asked and shape[0] == asked.group(1)), "")
         if asked is None or not path:
@@ -139,7 +166,8 @@ class QuickBooks(System):
         if strange:
             detail = f"property '{min(strange)}' is not queryable"
             return _fault(400, "ValidationFault", Refused("4001", "Invalid query", detail))
-        rows = [row for row in self.rows[path].values() if all(_shown(row, name) == wanted[name] for name in wanted)]
+        listed = self._listed(path, asked.group(2), request)
+        rows = [row for row in listed if all(_shown(row, name) == wanted[name] for name in wanted)]
         start, most = int(asked.group(3)) - 1, int(asked.group(4))
         page = rows[start : start + most]
         return Reply.json(200, {"QueryResponse": {ENTITIES[path][0]: page} if page else {}, "time": "now"})
@@ -151,7 +179,9 @@ class QuickBooks(System):
             raise Refused("500", "Unsupported Operation", "the sandbox changes no documents")
         self._dated(sent)
         customer = str(member(sent, "CustomerRef", "value"))
-        if customer not in self.rows["customer"]:
+        if self.aside.get(customer) == "archived_customer":
+            raise Refused("610", "Object Not Found", INACTIVE)
+        if customer not in self.rows["customer"] or self._gone("customer", customer):
             raise Refused(
                 "2500", "Invalid Reference Id", f"Invalid Reference Id : Names element id {customer} not found"
             )
@@ -174,6 +204,7 @@ class QuickBooks(System):
 
     def _keep(self, path: str, row: Json) -> Json:
         ident = str(sum(len(rows) for rows in self.rows.values()) + 1)
+        self.born[f"{path}/{ident}"] = self.now()
         self.rows[path][ident] = {**row, "Id": ident, "SyncToken": "0", "domain": "QBO", "sparse": False}
         return self.rows[path][ident]
 

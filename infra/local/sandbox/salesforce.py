@@ -95,6 +95,8 @@ TOLD = ("Id", "Name", "BillingStreet", "BillingCity", "BillingPostalCode", "Bill
 #: Child relationships, as a query inside a query names them: their table, and its field for the parent.
 CHILDREN = {("Account", "Opportunities"): ("Opportunity", "AccountId")}
 INNER = re.compile(r",\s*\((SELECT [^()]+)\)")
+#: A query that reads one account by its id.
+ACCOUNT = re.compile(r"FROM Account WHERE Id = '(\w+)'")
 KEYS = {"Account": "001", "Opportunity": "006", "OpportunityLineItem": "00k", "Tieout_Status__c": "a0T",
         "SBQQ__Quote__c": "a0Q", "SBQQ__QuoteLine__c": "a0L", "Quote": "0Q0", "QuoteLineItem": "0QL", "Order": "801",
         "OrderItem": "802", "Product2": "01t"}  # fmt: skip
@@ -146,6 +148,7 @@ class Salesforce(System):
     """One org. ``allowance`` is the number of API calls a day."""
 
     name = "salesforce"
+    does = frozenset({"merged_customer"})
 
     def __init__(self, account: str, clock: Clock, agenda: Agenda, seed: int, send: Send) -> None:
         super().__init__(account, clock, agenda, seed)
@@ -213,6 +216,18 @@ class Salesforce(System):
         error = {"statusCode": "UNABLE_TO_LOCK_ROW", "message": "unable to obtain exclusive access to this record",
                  "fields": []}  # fmt: skip
         return Reply.json(200, {"id": None, "success": False, "errors": [error]})
+
+    def customer_of(self, request: Request) -> str:
+        """The account that is read by its id."""
+        found = ACCOUNT.search(request.query.get("q", ""))
+        row = next((one for one in self.rows["Account"].values() if found and found[1] in one["Id"]), None)
+        return str(row["Id"]) if row else ""
+
+    def set_aside(self, kind: str, customer: str) -> None:
+        """Merge an account into another that is like it, for good."""
+        with self.lock:
+            own = {name: value for name, value in self.rows["Account"][customer].items() if name != "Id"}
+            self.merge(self.add("Account", {**own, "TieoutKey__c": None})["Id"], customer)
 
     def act(self, request: Request) -> Reply:
         """Route one call."""
@@ -466,6 +481,14 @@ class Salesforce(System):
             row |= {"StageName": "Closed Won", "IsWon": True, "SystemModstamp": self._stamp(),
                     "LastStageChangeDate": self._stamp()}  # fmt: skip
             return self._call_out("opportunity.closed_won", "opportunity", self._shown_in_full(row), when)
+
+    def merge(self, into: str, other: str) -> None:
+        """Somebody merges an account into another: what hangs on it moves there, and it is deleted."""
+        with self.lock:
+            for row in self.rows["Opportunity"].values():
+                if row["AccountId"] == other:
+                    row["AccountId"] = into
+            del self.rows["Account"][other]
 
     def change_account(self, account_id: str, when: When = NOW, **fields: Any) -> str:
         """Somebody edits an account: the Flow sends its callout. Returns the event's id; KeyError if unknown."""

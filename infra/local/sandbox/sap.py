@@ -23,7 +23,7 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from infra.local.sandbox.agenda import Agenda, Clock
-from infra.local.sandbox.books import Entry, to_minor
+from infra.local.sandbox.books import Entry, rounded, to_minor
 from infra.local.sandbox.system import Ground, System
 from infra.local.sandbox.wire import Json, Reply, Request
 
@@ -68,6 +68,7 @@ class Sap(System):
     """One tenant. Entries dated up to ``closed_until`` are refused; while ``locked`` somebody works on all records."""
 
     name = "sap"
+    does = frozenset({"archived_customer"})
 
     def __init__(self, account: str, clock: Clock, agenda: Agenda, seed: int) -> None:
         super().__init__(account, clock, agenda, seed)
@@ -121,6 +122,11 @@ class Sap(System):
         if kind == "ok_with_errors":
             return Refused(200, "R1/144", "Business partner already exists").reply()
         return Reply.html(429, "Too Many Requests")
+
+    def customer_of(self, request: Request) -> str:
+        """The debtor of an entry."""
+        found = re.search(rb"<Debtor>([^<]+)</Debtor>", request.body) if request.path == SOAP_PATH else None
+        return found[1].decode() if found else ""
 
     def act(self, request: Request) -> Reply:
         """Route one authorised call."""
@@ -247,7 +253,7 @@ class Sap(System):
                 raise Refused(400, "V1/382", f"Material {item.get('Material')} is not defined for sales org.")
             for price in item.get("to_PricingElement", {}).get("results", []):
                 rate, per = Decimal(price["ConditionRateValue"]), Decimal(price["ConditionQuantity"])
-                net += (rate * Decimal(item["RequestedQuantity"]) / per).quantize(Decimal("0.01"))
+                net += rounded(rate * Decimal(item["RequestedQuantity"]) / per, sent["TransactionCurrency"])
         number = str(1 + len(self.orders))
         row = {**sent, "SalesOrder": number, "TotalNetAmount": format(net, "f"), "rev": 1,
                "SalesOrderDate": _v2_day(self.now().date())}  # fmt: skip
@@ -298,6 +304,9 @@ class Sap(System):
                 found.append(("506(F5)", "3", f"G/L account {account} is not defined in chart of accounts YCOA"))
             if debtor is not None and debtor not in self.partners:
                 found.append(("102(F5)", "3", f"Customer {debtor} is not defined in company code {company}"))
+            elif debtor in self.aside:
+                # of this message only the sentence is known, not its number
+                found.append(("000(F5)", "3", f"Customer {debtor} is blocked for posting in company code {company}"))
         found += [
             ("702(F5)", "3", f"Balance in transaction currency: {left} {unit}")
             for unit, left in balance.items()

@@ -24,7 +24,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from infra.local.sandbox.agenda import Agenda, Clock, HasNow, clock_of
 from infra.local.sandbox.books import Entry
-from infra.local.sandbox.faults import Fault, Faults
+from infra.local.sandbox.faults import CUSTOMERS, PARTIAL, Fault, Faults
 from infra.local.sandbox.legacy import Drop, Legacy
 from infra.local.sandbox.netsuite import NetSuite
 from infra.local.sandbox.salesforce import Salesforce
@@ -92,7 +92,7 @@ class Sandboxes:
     def __init__(self, clock: Clock | HasNow, seed: int = 0) -> None:
         self.clock = clock_of(clock)
         self.agenda = Agenda(self.clock)
-        self.faults = Faults(self.clock)
+        self.faults = Faults(self.clock, self._bring_back)
         self.deliver: Deliver | None = None
         self.stripe = {name: Stripe(name, self.clock, self.agenda, seed, self._send) for name in ENTITIES}
         self.netsuite = NetSuite("acme", self.clock, self.agenda, seed)
@@ -128,6 +128,20 @@ class Sandboxes:
         for one in self.accounts:
             if isinstance(one, Reads):
                 one.drop = drop
+
+    def _bring_back(self) -> None:
+        for system in self.systems:
+            system.bring_back()
+
+    def order(self, fault: Fault) -> str:
+        """Give an order to misbehave; what is said of it. ``ValueError`` where all it names never do so."""
+        able = sorted({one.name for one in self.systems if fault.kind not in PARTIAL or fault.kind in one.does})
+        named = {one.name for one in self.accounts if re.search(rf"\b{one.name}\b", fault.match)}
+        if named and not named & set(able):
+            raise ValueError(f"{' and '.join(sorted(named))} has no {fault.kind}; it is known of {', '.join(able)}")
+        self.faults.add(fault)
+        only = f" It is known of {', '.join(able)} alone." if fault.kind in PARTIAL and not named else ""
+        return f"{fault.kind} is on for {fault.match}.{only}"
 
     def _send(self, path: str, headers: dict[str, str], body: bytes) -> int:
         return 0 if self.deliver is None else self.deliver(path, headers, body)
@@ -227,7 +241,8 @@ class Sandboxes:
         return self._carry(system, replace(whole, path=raw.removeprefix(system.prefix), base_url=system.base_url))
 
     def _carry(self, system: System, request: Request) -> Reply:
-        fault = self.faults.take(f"{request.method} {system.prefix}{request.path}")
+        line = f"{request.method} {system.prefix}{request.path}"
+        fault = self.faults.take(line, lambda kind: system.means(kind, request))
         status = 0
         try:
             with system.admitted(request) as refusal:
@@ -252,6 +267,11 @@ class Sandboxes:
         if fault.kind == "slow":
             seconds = fault.number("seconds", 1)
             return system.process(replace(request, pause=lambda: self._wait(seconds)))
+        if fault.kind == "search_lag":
+            return system.process(replace(request, lag=fault.number("seconds", 60)))
+        if fault.kind in CUSTOMERS:
+            system.set_aside(fault.kind, system.customer_of(request))
+            return system.process(request)
         return self._strike(system, request, fault)
 
     def _strike(self, system: System, request: Request, fault: Fault) -> Reply:
@@ -262,7 +282,9 @@ class Sandboxes:
             return reply.with_headers(("Retry-After", wait)) if kind == "rate_limit" else reply
         if kind == "late_commit":
             self.agenda.after(int(fault.number("seconds", 60)), lambda: _commit(system, request))
-        if kind in {"late_commit", "drop_before"}:
+        if kind == "timeout_before_commit":
+            self._wait(fault.number("seconds", 30))
+        if kind in {"late_commit", "drop_before", "timeout_before_commit"}:
             raise Hangup
         if kind in {"html_500", "unavailable"} and not fault.args.get("committed"):
             return _page(fault)
@@ -310,7 +332,7 @@ class Sandboxes:
             given = request.json()
             orders = [Fault(**order) for order in (given if isinstance(given, list) else [given])]
             for order in orders:
-                self.faults.add(order)
+                self.order(order)
         return Reply.json(201 if request.method == "POST" else 200, self.faults.describe())
 
 

@@ -87,6 +87,7 @@ class Stripe(System):
     """One Stripe account. ``enabled_events`` are those its webhook endpoint listens to."""
 
     name = "stripe"
+    does = frozenset({"search_lag"})
 
     def __init__(self, account: str, clock: Clock, agenda: Agenda, seed: int, send: Send) -> None:
         super().__init__(account, clock, agenda, seed)
@@ -205,6 +206,10 @@ class Stripe(System):
     def _error(self, refused: Refused) -> Reply:
         return Reply.json(refused.status, refused.body)
 
+    def searches(self, request: Request) -> bool:
+        """A call of the search."""
+        return request.method == "GET" and request.path.endswith("/search")
+
     def act(self, request: Request) -> Reply:
         """Route one authorised call."""
         try:
@@ -233,7 +238,7 @@ class Stripe(System):
         if not rest and (request.method, table) in verbs:
             return verbs[request.method, table]()
         if request.method == "GET" and rest == ["search"] and table in {"customers", "subscriptions", "invoices"}:
-            return self._search(table, form)
+            return self._search(table, form, request.lag)
         if request.method == "GET" and not rest and table == "invoice_payments":
             return self.balance.paid_by(form)
         if request.method == "GET" and not rest:
@@ -304,14 +309,15 @@ class Stripe(System):
             rows = rows[: names.index(form["ending_before"])][-size:]
         return listing(url, rows[:size], len(rows) > size)
 
-    def _search(self, table: str, form: Json) -> Json:
-        """Search sees an object only ``SEARCH_LAG`` seconds of world time after it was made."""
+    def _search(self, table: str, form: Json, lag: float) -> Json:
+        """Search sees an object only ``SEARCH_LAG`` seconds of world time after it was made, and ``lag`` more."""
         clauses = _clauses(str(form.get("query", "")))
         now = self.now()
+        seen = now - timedelta(seconds=lag)
         rows = [
             row
             for row in reversed(self.tables[table].values())
-            if not row.get("deleted") and self._visible.get(row["id"], now) <= now
+            if not row.get("deleted") and self._visible.get(row["id"], seen) <= seen
             and all(_found(row, field, key, text) for field, key, text in clauses)
         ]  # fmt: skip
         page = listing(f"/v1/{table}/search", rows[: int(form.get("limit", 10))])

@@ -9,10 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import ClassVar
 
 from infra.local.sandbox.agenda import Agenda, Clock
 from infra.local.sandbox.books import Entry
+from infra.local.sandbox.faults import CUSTOMERS, PARTIAL
 from infra.local.sandbox.wire import Json, Reply, Request
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -58,6 +60,8 @@ class System(ABC):
     """One account of one vendor. Work is done under one lock, as a vendor's database would order it."""
 
     name: str
+    #: Which kinds of fault that not every vendor has this one has (``faults.PARTIAL``).
+    does: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, account: str, clock: Clock, agenda: Agenda, seed: int) -> None:
         self.account = account
@@ -66,6 +70,10 @@ class System(ABC):
         self.ids = Ids(seed, self.name, account)
         self.lock = threading.RLock()
         self.base_url = ""
+        #: Customers that were archived or merged, by the vendor's own id, each with the kind of fault that did it.
+        self.aside: dict[str, str] = {}
+        #: When each row that a search may not show yet was made.
+        self.born: dict[str, datetime] = {}
 
     @property
     def prefix(self) -> str:
@@ -92,6 +100,37 @@ class System(ABC):
     @abstractmethod
     def act(self, request: Request) -> Reply:
         """Do the work of an authorised request; called under the lock."""
+
+    def customer_of(self, request: Request) -> str:
+        """The id of the customer that a call names; empty where it names none."""
+        return ""
+
+    def searches(self, request: Request) -> bool:
+        """Whether a call is a search that may lag."""
+        return False
+
+    def means(self, kind: str, request: Request) -> bool:
+        """Whether a kind of fault has any meaning for this call."""
+        if kind not in PARTIAL:
+            return True
+        if kind not in self.does:
+            return False
+        return bool(self.customer_of(request)) if kind in CUSTOMERS else self.searches(request)
+
+    def set_aside(self, kind: str, customer: str) -> None:
+        """Somebody there archives a customer, or merges it into another, as ``kind`` says."""
+        with self.lock:
+            self.aside[customer] = kind
+
+    def bring_back(self) -> None:
+        """Somebody there takes it back: every customer is what it was."""
+        with self.lock:
+            self.aside.clear()
+
+    def indexed(self, ident: str, request: Request) -> bool:
+        """Whether a search that lags by ``request.lag`` seconds shows a row."""
+        made = self.born.get(ident)
+        return made is None or not request.lag or made <= self.now() - timedelta(seconds=request.lag)
 
     def process(self, request: Request) -> Reply:
         """Do the work of an authorised request."""

@@ -80,6 +80,7 @@ class Request:
     base_url: str = ""
     raw_query: str = ""  # as it was sent: a parameter may be said more than once
     pause: Callable[[], None] = field(default=lambda: None, compare=False)
+    lag: float = 0  # seconds by which a search is behind
 
     @property
     def segments(self) -> list[str]:
@@ -94,6 +95,16 @@ class Request:
     def json(self) -> Any:
         """The body as JSON; raises ValueError."""
         return loads(self.body)
+
+    def told(self, *names: str) -> str:
+        """A member of the JSON body as text, ``0`` for the first of a list; empty where it is not there."""
+        try:
+            value = self.json()
+        except ValueError:
+            return ""
+        for name in names:
+            value = value[0] if name == "0" and isinstance(value, list) and value else member(value, name)
+        return str(value or "") if isinstance(value, str | int) else ""
 
     def form(self) -> Json:
         """The body as a bracketed form."""

@@ -5,10 +5,11 @@ idempotency key that answers again what it answered, ``where`` filters, totals t
 number that is unique among sales invoices, a lock date, refusals as ``ValidationException`` with HTTP 400, or inside a
 200 where ``summarizeErrors=true`` is not said. A credit note is allocated to an invoice of its contact by a call of its
 own, up to what is open of both, and is paid once nothing remains; an invoice without payments and credits can be
-voided, and keeps its total.
+voided, and keeps its total. A contact that is archived, by itself or because it was merged into another, takes no new
+invoice and no new credit note, keeps its number, and is listed only where ``includeArchived`` is said.
 
 Simplifications: one tax per line, as sent; ``where`` knows one equality; no overpayments; an allocation is never taken
-back; nothing is archived; the sentences of refused allocations and voids are not Xero's own.
+back; an archived contact can still be edited; the sentences of refused allocations and voids are not Xero's own.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ from infra.local.sandbox.wire import Json, Reply, Request, member
 API = ["api.xro", "2.0"]
 TOKEN_PATH = "/connect/token"
 TOKEN_LIFE = 1800
+#: What Xero says of a document for a contact that was archived.
+ARCHIVED = ("The contact with the specified contact details has been archived. The contact must be un-archived before "
+            "creating new invoices or credit notes.")  # fmt: skip
 WHERE = re.compile(r'(\w+)=="([^"\\]*)"')
 #: Of each list: the field of its id, the fields that may be written, and the kind in a book.
 LISTS: dict[str, tuple[str, frozenset[str], str]] = {
@@ -48,6 +52,7 @@ class Xero(System):
     """One organisation. Documents dated up to ``lock_date`` are refused; ``rows`` holds each list by id."""
 
     name = "xero"
+    does = frozenset({"archived_customer", "merged_customer", "search_lag"})
 
     def __init__(self, account: str, clock: Clock, agenda: Agenda, seed: int) -> None:
         super().__init__(account, clock, agenda, seed)
@@ -95,6 +100,16 @@ class Xero(System):
         problem = "concurrent" if kind == "concurrency_429" else "minute"
         return Reply(429, b"", (("X-Rate-Limit-Problem", problem),))
 
+    def customer_of(self, request: Request) -> str:
+        """The contact of a new invoice or credit note."""
+        listed = (request.segments or [""])[-1]
+        new = request.method in ("PUT", "POST") and listed in ("Invoices", "CreditNotes")
+        return request.told(listed, "0", "Contact", "ContactID") if new else ""
+
+    def searches(self, request: Request) -> bool:
+        """A list under a filter."""
+        return request.method == "GET" and "where" in request.query
+
     def act(self, request: Request) -> Reply:
         """Route one authorised call."""
         if request.path == TOKEN_PATH:
@@ -126,15 +141,20 @@ class Xero(System):
     # --- reading and writing -----------------------------------------------------------------------------------
 
     def _find(self, request: Request, listed: str) -> Reply:
+        archived = listed != "Contacts" or request.query.get("includeArchived") == "true"
+        held = [
+            row for ident, row in self.rows[listed].items()
+            if self.indexed(ident, request) and (archived or ident not in self.aside)
+        ]  # fmt: skip
         if "where" not in request.query:
-            rows = [self._shown(listed, row) for row in self.rows[listed].values()]
+            rows = [self._shown(listed, row) for row in held]
             left = (("X-MinLimit-Remaining", "59"), ("X-DayLimit-Remaining", "4999"))
             return Reply.json(200, {"Status": "OK", listed: rows[: int(request.query.get("pageSize", 100))]}, *left)
         where = WHERE.fullmatch(request.query.get("where", ""))
         if where is None:
             return _exception({}, "QueryParseException: the filter is not understood")
         field, value = where.groups()
-        found = [self._shown(listed, row) for row in self.rows[listed].values() if row.get(field) == value]
+        found = [self._shown(listed, row) for row in held if row.get(field) == value]
         return Reply.json(200, {"Status": "OK", listed: found})
 
     def _write(self, request: Request, listed: str) -> Reply:
@@ -216,6 +236,7 @@ class Xero(System):
         if there is None:
             there = {"ContactID": self._id(), "ContactStatus": "ACTIVE"}
             rows[there["ContactID"]] = there
+            self.born[there["ContactID"]] = self.now()
         there.update(sent)
         return there
 
@@ -224,6 +245,7 @@ class Xero(System):
         row = self._payment(sent) if listed == "Payments" else self._lines(listed, sent)
         ident = self._id()
         self.rows[listed][ident] = {LISTS[listed][0]: ident, **row}
+        self.born[ident] = self.now()
         return self.rows[listed][ident]
 
     def _id(self) -> str:
@@ -242,6 +264,8 @@ class Xero(System):
         """A document with lines, added up by Xero: tax is taken as it is sent, never made up."""
         if member(sent, "Contact", "ContactID") not in self.rows["Contacts"]:
             raise Refused("The Contact could not be found")
+        if member(sent, "Contact", "ContactID") in self.aside:
+            raise Refused(ARCHIVED)
         if listed == "Invoices":
             if not sent.get("DueDate"):
                 raise Refused("The DueDate field is mandatory")
@@ -275,6 +299,10 @@ class Xero(System):
     def _shown(self, listed: str, row: Json) -> Json:
         """A row as Xero shows it: dates in its own spelling, a payment with its invoice's currency."""
         shown = dict(row)
+        if aside := self.aside.get(row["ContactID"]) if listed == "Contacts" else None:
+            shown["ContactStatus"] = "ARCHIVED"
+            if aside == "merged_customer":
+                shown["MergedToContactID"] = str(uuid.uuid5(uuid.NAMESPACE_URL, row["ContactID"]))
         for name in ("Date", "DueDate"):
             if name in shown:
                 midnight = datetime.fromisoformat(f"{shown[name]}T00:00:00+00:00")

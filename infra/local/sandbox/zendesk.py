@@ -6,7 +6,8 @@ updated by external id under names that are unique, a closed ticket that takes n
 webhooks signed over timestamp and body.
 
 Simplifications: lists have one page; comments are kept with their ticket and are not listed; no users, triggers or
-custom statuses; a field of an organization need not be defined before it is written; a write is seen at once.
+custom statuses; a field of an organization need not be defined before it is written; a write is seen at once
+unless ``search_lag`` is ordered.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class Zendesk(System):
     """One account; ``tickets`` and ``organizations`` by id."""
 
     name = "zendesk"
+    does = frozenset({"search_lag"})
 
     def __init__(self, account: str, clock: Clock, agenda: Agenda, seed: int, deliver: Deliver) -> None:
         super().__init__(account, clock, agenda, seed)
@@ -91,6 +93,10 @@ class Zendesk(System):
             429, {"error": "APIRateLimitExceeded", "description": "Number of allowed API requests exceeded"}
         )
 
+    def searches(self, request: Request) -> bool:
+        """A list under a condition."""
+        return request.method == "GET" and bool({"external_id", "name"} & set(request.query))
+
     def act(self, request: Request) -> Reply:
         """Route one authorised call."""
         parts = request.segments
@@ -114,7 +120,8 @@ class Zendesk(System):
 
     def _search(self, request: Request, listed: str, rows: dict[int, Json]) -> Reply:
         wanted = {name: value for name, value in request.query.items() if name in ("external_id", "name")}
-        found = [_shown(row) for row in rows.values() if all(_same(row.get(k), v) for k, v in wanted.items())]
+        seen = [row for row in rows.values() if self.indexed(str(row["id"]), request)]
+        found = [_shown(row) for row in seen if all(_same(row.get(k), v) for k, v in wanted.items())]
         return Reply.json(200, {listed: found, "count": len(found), "next_page": None, "previous_page": None})
 
     # --- writing -----------------------------------------------------------------------------------------------
@@ -176,6 +183,7 @@ class Zendesk(System):
 
     def _made(self, fields: Json) -> Json:
         self._next += 1
+        self.born[str(self._next)] = self.now()
         return {"id": self._next, **fields, "created_at": self._stamp(), "updated_at": self._stamp()}
 
     def _stamp(self) -> str:

@@ -11,6 +11,7 @@ from tests.integration.systems.conftest import Bench, document_of, status
 from tieout import systems
 from tieout.core import documents
 from tieout.core.documents import Customer
+from tieout.core.money import Money
 from tieout.core.rules import onboarding
 from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain
 
@@ -237,6 +238,16 @@ def test_salesforce_faults_get_their_verdict(bench: Bench, fault: str, verdict: 
         SALESFORCE.send(bench.wire("salesforce"), [bench.work(SALESFORCE, "upsert", status(1), {})])
 
 
+def in_euros(minor: int) -> documents.Payment:
+    """The captured payment, which is in dollars, as one of the German company's."""
+    text = documents.dump(document_of("stripe/invoice.paid", "stripe.payment"))
+    paid = documents.load("payment", text.replace(b'"USD"', b'"EUR"').replace(b'"US01"', b'"DE01"'))
+    assert isinstance(paid, documents.Payment)
+    whole = Money.of(minor, "EUR")
+    allocations = tuple(one.model_copy(update={"amount": whole}) for one in paid.allocations)
+    return paid.model_copy(update={"amount": whole, "allocations": allocations})
+
+
 # --- the legacy ERP ----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("dialect", ["csv", "fixed"])
 def test_a_batch_is_written_once_and_its_records_are_found_in_the_acknowledgement(bench: Bench, dialect: str) -> None:
@@ -252,19 +263,30 @@ def test_a_batch_is_written_once_and_its_records_are_found_in_the_acknowledgemen
         LEGACY, "create", document_of("stripe/credit_note.created", "stripe.credit_note"),
         {**facts, "parent": {"ref": "TIE-NOTTHERE"}},
     )  # fmt: skip
-    batch = [customer, invoice, void, note]
+    sold = voided.model_copy(update={"source_id": "in_paid", "number": "NW-PAID"})
+    paid_invoice = bench.work(LEGACY, "create", sold, facts)
+    payment = bench.work(LEGACY, "create", in_euros(35_700), {**facts, "parent": {"ref": paid_invoice.ref}})
+    batch = [customer, invoice, void, note, paid_invoice, payment]
     assert {bench.find(wire, LEGACY, one).state for one in batch} == {"absent"}
-    assert LEGACY.send(wire, batch) == [None] * 4
-    assert LEGACY.send(wire, batch) == [None] * 4
+    assert LEGACY.send(wire, batch) == [None] * 6
+    assert LEGACY.send(wire, batch) == [None] * 6
     assert len(bench.files.files) == 1
     bench.sandboxes.tick()
     assert {bench.find(wire, LEGACY, one).state for one in batch} == {"pending"}
     bench.advance(150)
     found = {one.key: bench.find(wire, LEGACY, one) for one in batch}
-    assert [found[one.key].state for one in batch] == ["complete", "complete", "complete", "refused"]
-    echo = found[invoice.key].echo
-    assert echo is not None
-    assert (echo.ref, echo.currency, echo.total) == (invoice.ref, "EUR", 35700)
+    assert [found[one.key].state for one in batch] == [
+        "complete", "complete", "complete", "refused", "complete", "complete",
+    ]  # fmt: skip
+    for one in (invoice, payment):
+        echo = found[one.key].echo
+        assert echo is not None
+        assert (echo.ref, echo.currency, echo.total) == (one.ref, "EUR", 35700)
+    book = {(one.kind, one.external_ref): one for one in bench.sandboxes.book("legacy", "acme")}
+    assert len(book) == len(bench.sandboxes.book("legacy", "acme")), "nothing is there twice"
+    assert (book["payment", payment.ref].total_minor, book["payment", payment.ref].parent_ref) == (
+        35_700, paid_invoice.ref,
+    )  # fmt: skip
     assert found[note.key].code == "target_reference_missing"
 
 

@@ -10,7 +10,8 @@ from infra.local.sandbox import Fault
 from infra.local.sandbox.hubspot import HubSpot
 from tests.integration.systems.cases.hubspot import Case
 from tests.integration.systems.conftest import Bench
-from tieout.contract import Work
+from tieout import systems
+from tieout.contract import Read, Work
 from tieout.core.exchange import Request
 from tieout.core.parse import write_json
 from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain
@@ -87,3 +88,15 @@ def test_an_answer_that_shows_another_key_is_read_back_and_never_taken(there: Ca
     with pytest.raises(Uncertain):
         there.target.send(there.wire, [work])
     assert there.found(work) == "complete"
+
+
+def test_a_company_that_was_merged_is_read_under_the_id_of_its_survivor(there: Case) -> None:
+    company = portal(there).add("companies", {"name": "Northwind Traders Inc"})["id"]
+    read = Read("e1", "company.changed", company, {"objectId": company}, there.bench.now(), thin=True)
+    struck = there.bench.sandboxes.faults.add(Fault("merged_customer", f"GET .*/companies/{company}"))
+    whole = systems.reader("hubspot").again(there.wire, read)
+    assert struck.struck == 1
+    assert whole.object["id"] != company, "another company answers now"
+    assert whole.object["properties"]["hs_merged_object_ids"] == company
+    assert whole.object["properties"]["name"] == "Northwind Traders Inc"
+    assert whole.object_id == company, "and the event stays about the one that it told of"

@@ -5,20 +5,34 @@ A system joins by the registry, and brings ``cases/<name>.py`` (see `law.py`).
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from infra.local.sandbox import Fault
-from tests.integration.systems.conftest import Bench
+from infra.local.sandbox import Fault, Sandboxes
+from infra.local.sandbox.faults import CUSTOMERS
+from tests.integration.systems.conftest import TODAY, Bench
 from tests.integration.systems.law import AMOUNTS, Rig, case_of, rig
 from tieout import systems
+from tieout.contract import Finds
 from tieout.core.exchange import Request, difference
+from tieout.core.problems import PROBLEMS
 from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain, Verdict
 
 HTTP = [name for name in systems.TARGETS if not systems.target(name).batches]
 ACTIONS = [(name, *done) for name in HTTP for done in systems.target(name).actions]
+LAGGING = [done for done in ACTIONS if systems.target(done[0]).finds is Finds.LAGGING]
+#: Targets of invoices whose vendor is known to archive customers, or to merge them.
+ENDED = [
+    (one.name, kind) for one in Sandboxes(lambda: TODAY).systems for kind in sorted(one.does & CUSTOMERS)
+    if one.name in HTTP and ("invoice", "create") in systems.target(one.name).actions
+]  # fmt: skip
 APPLIED = [(name, *done) for name in HTTP for done in case_of(name).applies]
+#: Real seconds that a call is waited for where the sandbox is told to be silent.
+PATIENCE: Any = 0.5
 every_target = pytest.mark.parametrize("name", HTTP)
 every_action = pytest.mark.parametrize(("name", "kind", "action"), ACTIONS)
 
@@ -65,6 +79,32 @@ def test_a_line_that_drops_before_or_behind_the_commit_leaves_doubt_that_a_look_
             found = there.found(work)
         assert found == state
         assert (there.book() == before) == (state == "absent")
+
+
+@every_target
+@pytest.mark.parametrize(
+    ("fault", "state"), [("timeout_before_commit", "absent"), ("timeout_after_commit", "complete")]
+)  # fmt: skip
+def test_silence_before_or_behind_the_commit_is_waited_for_no_longer_than_declared_and_leaves_doubt(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, name: str, fault: str, state: str
+) -> None:
+    there = rig(name, bench)
+    work = there.work(*first(there))
+    before = there.book()
+    struck = strike(there, fault, work, seconds=20)
+    short = replace(there.target.quiet, client_timeout=PATIENCE)
+    began = time.monotonic()
+    with monkeypatch.context() as patch:
+        patch.setattr(type(there.target), "quiet", short)
+        with pytest.raises(Uncertain, match="target_lost: ReadTimeout"):
+            there.target.send(there.wire, [work])
+    assert time.monotonic() - began < 10, "the sandbox was silent for longer than we wait"
+    assert struck.struck == 1
+    assert there.found(work) == state
+    assert (there.book() == before) == (state == "absent")
+    there.post(work)
+    assert there.found(work) == "complete"
+    assert len(there.book()) == len(before) + 1
 
 
 @pytest.mark.parametrize(("name", "kind", "action"), APPLIED)
@@ -169,6 +209,58 @@ def test_too_many_calls_are_tried_again_and_wrote_nothing(bench: Bench, name: st
         assert raised.value.facts["after"] == "7"
     assert there.book() == before
     there.post(work)
+
+
+@pytest.mark.parametrize(("name", "fault"), ENDED)
+def test_an_invoice_to_a_customer_that_was_archived_or_merged_is_a_person_s_and_never_tried_again(
+    bench: Bench, name: str, fault: str
+) -> None:
+    there = rig(name, bench)
+    work = there.work("invoice", "create")
+    before = there.book()
+    struck = strike(there, fault, work)
+    for _ in range(2):
+        with pytest.raises(NeedsHuman) as raised:
+            there.target.send(there.wire, [work])
+        problem = PROBLEMS[raised.value.code]
+        assert problem.case
+        assert problem.owner == "finance-ops"
+        assert len(problem.say({key: str(fact) for key, fact in raised.value.facts.items()})) > 80, "it says whose"
+    assert struck.struck == 1
+    assert there.book() == before
+    assert there.found(work) == "absent"
+    bench.sandboxes.faults.clear()  # a person brings the customer back, and releases it later
+    there.post(replace(work, now=bench.now()))
+    assert there.found(work) == "complete"
+
+
+def test_the_vendors_that_end_customers_are_asked_for_it() -> None:
+    assert {name for name, _ in ENDED} == {"businesscentral", "netsuite", "odoo", "quickbooks", "sap", "xero"}
+
+
+@pytest.mark.parametrize(("name", "kind", "action"), LAGGING)
+def test_what_a_lagging_search_does_not_show_yet_is_shown_once_the_declared_lag_is_over(
+    bench: Bench, name: str, kind: str, action: str
+) -> None:
+    there = rig(name, bench)
+    work = there.work(kind, action)
+    lag = there.target.quiet.search_lag
+    bench.advance(lag + 1)  # what it hangs on is seen
+    strike(there, "commit_then_drop", work)
+    with pytest.raises(Uncertain):
+        there.target.send(there.wire, [work])
+    after = there.book()
+    bench.sandboxes.faults.add(Fault("search_lag", f"GET /{name}/", times=0, args={"seconds": lag}))
+    made = action != "update" and action != "void"  # a void is read by the id of its invoice
+    bench.advance(lag - 1)
+    assert there.bench.find(there.wire, there.target, work).state == ("absent" if made else "complete")
+    bench.advance(1)
+    assert there.bench.find(there.wire, there.target, work).state in ("complete", "partial")
+    assert there.target.quiet.period > lag + there.target.quiet.client_timeout
+    assert there.found(work) in ("complete", "partial")
+    there.post(work)
+    if action != "create" or there.applies.get((kind, action)) is None:
+        assert there.book() == after
 
 
 @every_target

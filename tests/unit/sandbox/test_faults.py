@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
 import pytest
 
 from infra.local.sandbox import Fault, Sandboxes
+from infra.local.sandbox.hubspot import HubSpot
+from infra.local.sandbox.quickbooks import QuickBooks
+from infra.local.sandbox.system import System
+from infra.local.sandbox.wire import Request
+from infra.local.sandbox.xero import Xero
 from tests.unit.sandbox.conftest import Inbox, StillClock
 from tests.unit.sandbox.test_netsuite import CUSTOMER, V1
 from tieout import systems
@@ -49,6 +56,15 @@ def test_timeout_after_commit_leaves_the_caller_waiting(sandboxes: Sandboxes, st
     with pytest.raises(httpx.ReadTimeout):
         stripe.post("/v1/customers", data=FORM, timeout=0.2)
     assert made(sandboxes) == 1
+
+
+def test_timeout_before_commit_leaves_the_caller_waiting_for_nothing(
+    sandboxes: Sandboxes, stripe: httpx.Client
+) -> None:
+    sandboxes.faults.add(Fault("timeout_before_commit", CREATE, args={"seconds": 60}))
+    with pytest.raises(httpx.ReadTimeout):
+        stripe.post("/v1/customers", data=FORM, timeout=0.2)
+    assert made(sandboxes) == 0
 
 
 def test_a_hanging_call_does_not_keep_the_sandboxes_from_stopping(clock: StillClock) -> None:
@@ -309,3 +325,90 @@ def test_more_fields_adds_members_at_every_depth_and_keeps_what_was_there(
         name: value for name, value in plain.items() if not isinstance(value, dict | list)
     }
     assert "zz_new" in more["metadata"]
+
+
+# --- what not every vendor does ----------------------------------------------------------------------------------
+def asked(method: str, path: str, body: object = None, **query: str) -> Request:
+    """A request as a sandbox gets it behind its door."""
+    return Request(method, path, query, {}, b"" if body is None else json.dumps(body).encode())
+
+
+def test_an_archived_contact_of_xero_is_listed_where_that_is_asked_for_and_takes_no_invoice(
+    sandboxes: Sandboxes,
+) -> None:
+    books = sandboxes.of(Xero)
+    contacts = "/api.xro/2.0/Contacts"
+    made = books.process(asked("POST", contacts, {"Contacts": [{"Name": "Initech", "ContactNumber": "TIE-1"}]}))
+    ident = json.loads(made.body)["Contacts"][0]["ContactID"]
+    where = 'ContactNumber=="TIE-1"'
+    invoice = {"Contact": {"ContactID": ident}, "Date": "2026-11-20"}
+    sale = asked("PUT", "/api.xro/2.0/Invoices", {"Invoices": [invoice]}, summarizeErrors="true")
+    for kind in ("archived_customer", "merged_customer"):
+        assert books.means(kind, sale)
+        books.set_aside(kind, books.customer_of(sale))
+        assert json.loads(books.process(asked("GET", contacts, where=where)).body)["Contacts"] == []
+        found = json.loads(books.process(asked("GET", contacts, where=where, includeArchived="true")).body)["Contacts"]
+        assert [one["ContactStatus"] for one in found] == ["ARCHIVED"]
+        assert ("MergedToContactID" in found[0]) == (kind == "merged_customer")
+        refused = books.process(sale)
+        assert (refused.status, b"has been archived" in refused.body) == (400, True)
+    sandboxes.faults.clear()
+    assert b"has been archived" not in books.process(sale).body
+
+
+def test_an_inactive_customer_of_quickbooks_is_only_queried_by_name_of_its_state_and_a_merged_one_never(
+    sandboxes: Sandboxes,
+) -> None:
+    books = sandboxes.of(QuickBooks)
+    made = books.process(asked("POST", "/customer", {"DisplayName": "Initech", "Notes": "TIE-1"}))
+    ident = json.loads(made.body)["Customer"]["Id"]
+    where = "select * from Customer where DisplayName = 'Initech'"
+    states = " and Active in (true, false)"
+
+    def found(more: str = "") -> list[bool]:
+        reply = books.process(asked("GET", "/query", query=f"{where}{more} startposition 1 maxresults 10"))
+        return [one["Active"] for one in json.loads(reply.body)["QueryResponse"].get("Customer", [])]
+
+    assert (found(), found(states)) == ([True], [True])
+    books.set_aside("archived_customer", ident)
+    assert (found(), found(states)) == ([], [False])
+    assert books.process(asked("GET", f"/customer/{ident}")).status == 200
+    books.set_aside("merged_customer", ident)
+    assert (found(), found(states)) == ([], [])
+    assert books.process(asked("GET", f"/customer/{ident}")).status == 400
+
+
+@pytest.mark.parametrize("system", ["stripe", "hubspot"])
+def test_a_search_that_lags_anyhow_lags_longer_where_it_is_told_to(
+    sandboxes: Sandboxes, clock: StillClock, system: str
+) -> None:
+    if system == "stripe":
+        there: System = sandboxes.stripe["acct_us"]
+        sandboxes.stripe["acct_us"].add_customer("Initech", "ap@initech.example")
+        look = replace(asked("GET", "/v1/customers/search"), raw_query="query=email%3A%22ap%40initech.example%22")
+        rows = "data"
+    else:
+        there = sandboxes.of(HubSpot)
+        sandboxes.of(HubSpot).add("companies", {"name": "Initech"})
+        wanted = {"propertyName": "name", "operator": "EQ", "value": "Initech"}
+        look = asked("POST", "/crm/v3/objects/companies/search", {"filterGroups": [{"filters": [wanted]}]})
+        rows = "results"
+
+    def shown(lag: float) -> int:
+        return len(json.loads(there.process(replace(look, lag=lag)).body)[rows])
+
+    assert there.means("search_lag", look)
+    clock.advance(61)
+    assert (shown(0), shown(120)) == (1, 0)
+    clock.advance(120)
+    assert shown(120) == 1
+
+
+def test_what_means_nothing_to_a_call_waits_for_one_that_it_means_something_to(
+    sandboxes: Sandboxes, stripe: httpx.Client
+) -> None:
+    order = sandboxes.faults.add(Fault("search_lag", ".*"))
+    assert create(stripe).status_code == 200
+    assert (order.seen, order.struck) == (0, 0)
+    assert stripe.get("/v1/customers/search", params={"query": 'email:"a@b.example"'}).json()["data"] == []
+    assert order.struck == 1

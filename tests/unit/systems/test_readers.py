@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,9 +13,10 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from tests.integration.systems.law import case_of
 from tests.unit.systems.test_target_laws import FakeWire, always
 from tieout import systems
-from tieout.contract import Read, Span
+from tieout.contract import Asked, Read, Span
 from tieout.core import capacity, credentials
 from tieout.core.classify import COMMON, READING, Answer, Row, classify
 from tieout.core.problems import PROBLEMS
@@ -63,6 +64,50 @@ def test_every_code_of_its_verdict_table_has_its_sentence_and_nothing_read_is_ev
     for row in (*systems.reader(name).verdicts, *READING):
         assert row.code in PROBLEMS
         assert row.verdict is not Uncertain
+
+
+#: Of each row of a reader's or lister's own table and of the table of all reading: whose it is, and how it is asked.
+ASKED_ROWS = [
+    (name, how, row)
+    for how, names, asked in (
+        ("again", systems.READERS, systems.reader),
+        ("listed", [one for one in systems.LISTERS if systems.lister(one).auth["scheme"] != "drop"], systems.lister),
+    )
+    for name in names for row in dict.fromkeys((*asked(name).verdicts, *READING))
+]  # fmt: skip
+
+
+def said_by(name: str, row: Row) -> Any:
+    """The body of a refusal that says what a row looks for, in the source's own shape."""
+    if name == "zuora":
+        sort = row.says.rpartition(" ")[2]
+        return {"success": False, "reasons": [{"code": 53100000 + int(sort), "message": "no"}]} if sort else {}
+    return case_of(name).error(row.says) if row.says else {}
+
+
+@pytest.mark.parametrize(("name", "how", "row"), ASKED_ROWS, ids=str)
+def test_every_row_of_a_reader_s_or_a_lister_s_table_is_met_by_its_answer(name: str, how: str, row: Row) -> None:
+    wire = always(row.status if row.status > 99 else row.status * 100, said_by(name, row), **{"retry-after": "7"})
+    asked: Mapping[str, Callable[[], object]] = {
+        "again": lambda: systems.reader(name).again(wire, thin(name)[0]),
+        "listed": lambda: systems.lister(name).listed(wire, SPAN, ""),
+    }
+    if (name, how, row.status) == ("hubspot", "listed", 404):  # its journal has nothing, or has forgotten it
+        assert systems.lister(name).listed(wire, SPAN, "").bodies == []
+        return
+    with pytest.raises(Verdict) as said:
+        asked[how]()
+    assert (type(said.value), said.value.code) == (row.verdict, row.code)
+    assert ("after" in said.value.facts) == row.retry_after
+    assert len(wire.asked) == 1
+
+
+@pytest.mark.parametrize("asked", [*map(systems.reader, systems.READERS), *map(systems.lister, systems.LISTERS)])
+def test_no_row_of_reading_stands_behind_one_that_says_the_same_before_it(asked: Asked) -> None:
+    rows = list(dict.fromkeys(asked.verdicts))  # a row of all reading may be said again
+    for position, row in enumerate(rows):
+        before = next((other for other in rows[:position] if other.matches(row.status, row.says)), None)
+        assert before is None, f"{row} is never reached: {before}"
 
 
 @every_reader

@@ -22,7 +22,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from tieout.contract import Action, Budget, Echo, Finds, Found, Quiet, Rate, Reference, Wire, Work
-from tieout.core.classify import Answer, Row
+from tieout.core.classify import Answer, Row, classify
 from tieout.core.exchange import JSON, Request, behind, difference, judge, member, minor, read_answer
 from tieout.core.parse import write_json
 from tieout.core.verdicts import NeedsHuman, Uncertain, Verdict
@@ -111,13 +111,24 @@ class Xero:
         if _allocation(work):  # it is a call of its own
             listed = SHAPES[work.kind][0]
             body = write_json({listed: [{name: value for name, value in _sent(work).items() if name != ALLOCATIONS}]})
-        answer = wire.call(request.method, request.path, headers={**request.headers, **_tenant(wire)}, body=body)
+        headers = {**request.headers, **_tenant(wire)}
+        answer = wire.call(request.method, request.path, headers=headers, body=body)
+        if self.actions[work.kind, work.action].once and self._refuses(answer):
+            # Under its key it may be the refusal of an earlier day, and nothing was made under it: once more, anew.
+            fresh = {**headers, "Idempotency-Key": f"{headers['Idempotency-Key']}-{work.now:%Y%m%d%H%M%S}"}
+            answer = wire.call(request.method, request.path, headers=fresh, body=body)
         judge(self.verdicts, answer, error_text(answer))
         rows = _rows(read_answer(answer), work.kind)
         if len(rows) != 1 or _refused(rows[0]) or not member(rows[0], SHAPES[work.kind][1]):
             said = error_text(answer) or "no document in the answer"
             raise Uncertain("target_unclear", f"HTTP {answer.status} {said[:200]}", status=answer.status)
         return rows[0]
+
+    def _refuses(self, answer: Answer) -> bool:
+        """Whether Xero says no for good to what was sent, and not to its key."""
+        said = error_text(answer)
+        verdict = classify(self.verdicts, answer, said) if answer.status == 400 else None
+        return isinstance(verdict, NeedsHuman) and "idempotency" not in said.casefold()
 
     def _void(self, wire: Wire, work: Work, request: Request) -> Echo:
         """The invoice as it shows that it is void. One that is void already Xero refuses, and so it is read then."""
