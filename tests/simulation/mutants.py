@@ -99,7 +99,7 @@ MUTANTS: Final[Sequence[Mutant]] = (
     # --- what an answer means
     _m("a time-out means not done", (P, DOUBT, "return Outcome(ledger.NEW, verdict, due_at=due_at)")),
     _m("a time-out means refused", (P, DOUBT, "return Outcome(ledger.REFUSED, verdict, due_at=due_at)")),
-    _m("a lease that ran out means not done", (W, "Outcome(ledger.IN_DOUBT, verdict, due_at=due_at, set={\"epoch\": item[\"epoch\"] + 1})",
+    _m("a lease that ran out means not done", (W, "Outcome(ledger.IN_DOUBT, verdict, due_at=due_at, set=ended)",
        "Outcome(ledger.NEW, verdict, due_at=now)")),
     _m("no quiet period after a lost answer", (P, "timedelta(seconds=one.target.quiet.period)", "timedelta(seconds=1)")),
     _m("no quiet period after a lease", (W, "timedelta(seconds=target.quiet.period)", "timedelta(seconds=1)")),
