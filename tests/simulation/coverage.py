@@ -102,17 +102,17 @@ OFTEN: Final = frozenset({
 })  # fmt: skip
 #: How many histories a hard pair is given for each of an easy one, where it is not two.
 WEIGHTS: Final = {
-    "post.wire.delete": 40, "step.ledger.book": 16, "probe.machines.start": 9, "post.drop.put": 11,
-    "dead.machines.start": 6, "step.machines.answer": 3, "intake.machines.start": 3, "intake.ledger.note": 3,
+    "post.wire.delete": 40, "step.ledger.book": 16, "probe.machines.start": 9, "post.drop.put": 14,
+    "dead.machines.start": 6, "step.machines.answer": 4, "intake.machines.start": 4, "intake.ledger.note": 3,
     "dead.vault.put": 1, "dead.ledger.read": 1, "dead.ledger.note": 1, "dead.ledger.intake": 1, "step.ledger.make": 1,
     "post.machines.answer": 1, "post.wire.get": 1, "probe.machines.status": 1,
-    "desk.ledger.make": 42, "desk.ledger.book": 6, "post.drop.get": 7,
-    "post.secrets.put": 18, "probe.secrets.get": 3, "probe.secrets.put": 54, "post.ledger.waiting": 120,
-    "probe.ledger.make": 14,
+    "desk.ledger.make": 48, "desk.ledger.book": 6, "post.drop.get": 8,
+    "post.secrets.put": 20, "probe.secrets.get": 3, "probe.secrets.put": 62, "post.ledger.waiting": 138,
+    "probe.ledger.make": 16,
 }  # fmt: skip
 
 #: The same for a token that ends at a call, which only few histories have.
-EXPIRED: Final = {"probe.wire.find": 40, "post.wire.get": 6, "post.wire.put": 5, "step.wire.look": 3}
+EXPIRED: Final = {"probe.wire.find": 48, "post.wire.get": 8, "post.wire.put": 5, "step.wire.look": 3}
 
 
 @cache

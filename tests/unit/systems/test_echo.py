@@ -68,9 +68,17 @@ def filed(content: str, ref: str) -> str:
 
 
 def may_echo(system: str) -> list[Flow]:
-    """Flows that begin at a system with objects of a kind that we write there as well."""
-    written = {kind for kind, _ in systems.target(system).actions}
-    return [flow for flow in flows.FLOWS if flow.on.source == system and flow.makes in written]
+    """Flows that begin at a system with objects of a kind that we write there as well.
+
+    Not with their changes, where we only ever make them: what becomes of an object later is news.
+    """
+    actions = systems.target(system).actions
+    written = {kind for kind, _ in actions}
+    return [
+        flow
+        for flow in flows.FLOWS
+        if flow.on.source == system and flow.makes in written and (not flow.known or (flow.makes, "upsert") in actions)
+    ]
 
 
 ECHOING: Final = [(system, flow) for system in BOTH for flow in may_echo(system)]

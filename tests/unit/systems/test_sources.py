@@ -414,6 +414,23 @@ def test_what_becomes_later_of_an_object_that_we_made_is_no_echo() -> None:
     assert systems.source("stripe").read(json.dumps(event).encode())[0].ours is None
 
 
+def test_what_changes_of_a_customer_that_we_made_is_no_echo_and_what_finance_does_not_see_of_it_is_another_event() -> (
+    None
+):
+    event = json.loads((EVENTS / "stripe" / "customer.updated.json").read_bytes())
+    event["data"]["object"]["metadata"]["tieout_ref"] = "TIE-ABC"
+    [read] = systems.source("stripe").read(json.dumps(event).encode())
+    assert (read.ours, read.type, read.thin) == (None, "customer.updated", True)
+    event["data"]["previous_attributes"] = {"balance": 0, "next_invoice_sequence": 1}
+    [read] = systems.source("stripe").read(json.dumps(event).encode())
+    assert (read.type, read.thin) == ("customer.updated.unseen", False)
+    event = json.loads((EVENTS / "chargebee" / "customer_changed.json").read_bytes())
+    event["content"]["customer"]["meta_data"] = {"tieout_ref": "TIE-ABC"}
+    assert systems.source("chargebee").read(json.dumps(event).encode())[0].ours is None
+    event["event_type"] = "customer_created"
+    assert systems.source("chargebee").read(json.dumps(event).encode())[0].ours == "TIE-ABC"
+
+
 def test_there_is_a_captured_event_for_everything_that_starts_a_flow() -> None:
     from tieout import flows
 
