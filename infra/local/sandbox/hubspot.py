@@ -32,6 +32,9 @@ JOURNAL_KEPT = timedelta(days=3)
 OBJECTS = ("deals", "companies", "line_items", "p_tieout_status")
 UNIQUE = {"p_tieout_status": "tieout_key"}
 API = ["crm", "v3", "objects"]
+SCOPES = ("crm.objects.companies.read", "crm.objects.custom.read", "crm.objects.custom.write",
+          "crm.objects.deals.read", "crm.objects.deals.write", "crm.objects.line_items.read",
+          "crm.schemas.custom.read")  # fmt: skip
 
 
 class Refused(Exception):
@@ -64,6 +67,13 @@ class HubSpot(System):
         self.journal: list[Json] = []
         self._tokens: set[str] = set()
         self._next = 19_248_310_000
+        #: Calls of the day: allowed, and made.
+        self.allowance, self.calls = 250_000, 0
+        self.scopes = set(SCOPES)
+        self.properties = {
+            f"tieout_{name}": "string"
+            for name in ("key", "account", "document", "status", "sentence", "version", "updated_at")
+        }
 
     def secret(self) -> Json:
         """What the product's secret store holds for this portal."""
@@ -75,7 +85,7 @@ class HubSpot(System):
 
     def authorise(self, request: Request) -> Reply | None:
         """The private app's token; for the journal one of its own, and for its files none."""
-        if request.segments[:1] in (["oauth"], ["files"]):
+        if request.segments[:2] == ["oauth", "2026-03"] or request.segments[:1] == ["files"]:
             return None
         if request.segments[:1] == ["webhooks-journal"]:
             if request.headers.get("authorization", "").removeprefix("Bearer ") in self._tokens:
@@ -104,7 +114,15 @@ class HubSpot(System):
                                 "message": f"You have reached your {policy.lower()} limit."})  # fmt: skip
 
     def act(self, request: Request) -> Reply:
-        """Route one authorised call."""
+        """Route one authorised call; every answer of the CRM tells what is left of the day and of ten seconds."""
+        self.calls += 1
+        day, burst = max(0, self.allowance - self.calls), 190
+        told = {"Daily": self.allowance, "Daily-Remaining": day, "Max": burst, "Remaining": burst - 1,
+                "Interval-Milliseconds": 10_000}  # fmt: skip
+        headers = [(f"X-HubSpot-RateLimit-{name}", str(value)) for name, value in told.items()]
+        return self._act(request).with_headers(*(headers if request.segments[:1] == ["crm"] else []))
+
+    def _act(self, request: Request) -> Reply:
         try:
             parts = request.segments
             if parts == ["oauth", "2026-03", "token"]:
@@ -113,6 +131,10 @@ class HubSpot(System):
                 return self._entry(parts[3:], request)
             if parts[:1] == ["files"]:
                 return self._file(parts[1:], request)
+            if parts == ["oauth", "v2", "private-apps", "get", "access-token-info"]:
+                return self._token_info(request)
+            if parts[:3] == ["crm", "v3", "properties"] and len(parts) == 4 and request.method == "GET":
+                return self._properties(parts[3])
             if parts[:3] != API or len(parts) < 4 or parts[3] not in OBJECTS:
                 raise Refused(404, "OBJECT_NOT_FOUND", "Unable to infer object type")
             kind, rest = parts[3], parts[4:]
@@ -132,6 +154,24 @@ class HubSpot(System):
             return Reply.json(refused.status, refused.body())
         except (ValueError, KeyError, TypeError) as error:
             return Reply.json(400, Refused(400, "VALIDATION_ERROR", f"Invalid input JSON: {error}").body())
+
+    def _token_info(self, request: Request) -> Reply:
+        """What a private app's token is, for whoever shows it."""
+        if request.json().get("tokenKey") != self.token:
+            raise Refused(404, "OBJECT_NOT_FOUND", "no such token")
+        return Reply.json(200, {"userId": 101, "hubId": int(self.account), "appId": 303, "scopes": sorted(self.scopes)})
+
+    def _properties(self, kind: str) -> Reply:
+        """The properties that the customer added, as the portal describes them."""
+        if kind not in OBJECTS:
+            raise Refused(404, "OBJECT_NOT_FOUND", "Unable to infer object type")
+        rows = [
+            {"name": name, "label": name, "type": type_, "fieldType": "text", "groupName": "tieout", "options": [],
+             "description": "", "hasUniqueValue": UNIQUE.get(kind) == name,
+             "modificationMetadata": {"readOnlyValue": False, "readOnlyDefinition": False, "archivable": True}}
+            for name, type_ in self.properties.items()
+        ]  # fmt: skip
+        return Reply.json(200, {"results": rows})
 
     # --- the journal -------------------------------------------------------------------------------------------
 

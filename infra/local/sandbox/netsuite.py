@@ -65,6 +65,18 @@ REFERENCES = {"subsidiary": "subsidiary", "currency": "currency", "terms": "term
               "department": "department", "class": "class", "location": "location"}  # fmt: skip
 
 
+#: Of each kind of value: what the catalogue says of it. Of sublists and lists of choices it shows no plain type here.
+SCHEMAS: dict[str, Json] = {
+    "string": {"type": "string"}, "date": {"type": "string", "format": "date"}, "boolean": {"type": "boolean"},
+    "number": {"type": "number", "format": "float"}, "integer": {"type": "integer", "format": "int64"},
+    "reference": {"type": "object"}, "other": {},
+}  # fmt: skip
+
+
+def _sorted(record: dict[str, str]) -> list[tuple[str, str]]:
+    return sorted(kinds_of(record).items())
+
+
 class Refused(Exception):
     """An error answer: status, code, sentence and the path of the field."""
 
@@ -228,7 +240,7 @@ class NetSuite(System):
         """The account's own description of a record type, as JSON Schema."""
         if kind not in RECORDS:
             raise Refused("The requested resource does not exist.", "INVALID_METHOD", status=404)
-        known = {name: {"title": name} for name in sorted(kinds_of(RECORDS[kind]))}
+        known = {name: {"title": name, "nullable": True, **SCHEMAS[what]} for name, what in _sorted(RECORDS[kind])}
         return Reply.json(200, {"type": "object", "properties": known}, kind="application/schema+json")
 
     def _record_call(self, request: Request, kind: str, rest: list[str]) -> Reply:

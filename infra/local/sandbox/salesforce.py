@@ -19,6 +19,7 @@ from typing import Any
 
 from infra.local.sandbox.agenda import Agenda, Clock
 from infra.local.sandbox.books import Entry, to_minor
+from infra.local.sandbox.described import SALESFORCE, SALESFORCE_MUST, SALESFORCE_OWN
 from infra.local.sandbox.system import System
 from infra.local.sandbox.webhooks import NOW, Courier, Send, When, hmac_hex
 from infra.local.sandbox.wire import Json, Reply, Request, Select, dumps, matches, parse_select
@@ -157,6 +158,8 @@ class Salesforce(System):
         #: Where this org keeps its quotes, as its account's settings say.
         self.quotes = "cpq"
         self.calls = 0
+        #: What our user may not: a right or a field, each with its table.
+        self.denied: set[tuple[str, str]] = set()
         self.rows: dict[str, dict[str, Json]] = {name: {} for name in OBJECTS}
         self.bodies: dict[str, bytes] = {}
         self._sessions: dict[str, datetime] = {}
@@ -276,8 +279,20 @@ class Salesforce(System):
 
     def _described(self, table: str, whole: bool) -> Json:
         """What our user sees of an object: its name, and each of its fields."""
-        fields = [{"name": name, "type": kind, "length": size} for name, (kind, size) in OBJECTS[table].items()]
-        return {"name": table, "fields": fields} if whole else {"objectDescribe": {"name": table}, "recentItems": []}
+        if not whole:
+            return {"objectDescribe": {"name": table}, "recentItems": []}
+        rights = {right: (table, right) not in self.denied for right in ("createable", "updateable", "queryable")}
+        return {"name": table, **rights, "fields": [self._field(table, name) for name in OBJECTS[table]]}
+
+    def _field(self, table: str, name: str) -> Json:
+        kind, size = OBJECTS[table][name]
+        words = {"text": "string", "number": "double", "id": "reference"}
+        ours = name not in SALESFORCE_OWN and (table, name) not in self.denied
+        return {
+            "name": name, "type": SALESFORCE.get(name, words.get(kind, kind)),
+            "length": size if kind in ("text", "id") else 0, "nillable": (table, name) not in SALESFORCE_MUST,
+            "defaultedOnCreate": False, "createable": ours, "updateable": ours,
+        }  # fmt: skip
 
     def _by_id(self, table: str, ident: str) -> Json:
         for row in self.rows[table].values():

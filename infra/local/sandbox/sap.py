@@ -24,10 +24,13 @@ from xml.etree import ElementTree
 
 from infra.local.sandbox.agenda import Agenda, Clock
 from infra.local.sandbox.books import Entry, to_minor
+from infra.local.sandbox.described import SAP
+from infra.local.sandbox.edmx import metadata
 from infra.local.sandbox.system import Ground, System
 from infra.local.sandbox.wire import Json, Reply, Request
 
 ODATA = re.compile(r"/sap/opu/odata/sap/(\w+)/(?:(\w+)(?:\(([^)]*)\))?)?")
+METADATA = re.compile(r"/sap/opu/odata/sap/(\w+)/\$metadata")
 TERM = re.compile(r"(\w+) eq '((?:[^']|'')*)'")
 SOAP_PATH = "/sap/bc/srt/scs_ext/sap/journalentrycreaterequestconfi"
 ACTION = "http://sap.com/xi/SAPSCORE/SFIN/JournalEntryCreateRequestConfirmation_In/JournalEntryCreateRequestConfirmation_InRequest"
@@ -75,6 +78,8 @@ class Sap(System):
         self.closed_until: date | None = None
         self.simulate = "yes"
         self.locked = False
+        #: Whether the communication arrangement of the journal service is there (SAP_COM_0002).
+        self.journals = True
         self.client_id, self.client_secret = self.ids.code("client id", 20), self.ids.code("client secret", 40)
         self.tokens: dict[str, datetime] = {}
         self.sessions: dict[str, tuple[str, datetime]] = {}
@@ -127,7 +132,10 @@ class Sap(System):
         if request.path == TOKEN_PATH:
             return self._token(request)
         if request.path == SOAP_PATH:
-            return self._soap(request)
+            return self._soap(request) if self.journals else Reply.html(403, "Forbidden")
+        described = METADATA.fullmatch(unquote(request.path))
+        if described is not None and described[1] in SAP:
+            return metadata("1.0", described[1], SAP[described[1]])
         parts = ODATA.fullmatch(unquote(request.path))
         if parts is None or parts[1] not in SERVICES or (parts[2] and parts[2] not in SERVICES[parts[1]]):
             return Refused(404, "/IWFND/MED/170", "No service found").reply()

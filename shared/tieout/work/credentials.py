@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import Final, Literal
 
 from tieout import systems
+from tieout.contract import Asked
 from tieout.core import credentials
 from tieout.core.windows import Job
 from tieout.tables import Tables
@@ -40,11 +41,16 @@ def accounts(tables: Tables) -> list[str]:
     return list(dict.fromkeys([*named, *(one for one in told if one.partition(":")[0] in asked)]))
 
 
-def declared(system: str) -> Mapping[str, str]:
-    """How we prove who we are to a system: as its writer, else as its reader."""
+def called(system: str) -> Asked:
+    """A system as we call it: as its writer, else as its reader."""
     if system in systems.TARGETS or system not in (*systems.READERS, *systems.LISTERS):
-        return systems.target(system).auth
-    return (systems.reader if system in systems.READERS else systems.lister)(system).auth
+        return systems.target(system)
+    return (systems.reader if system in systems.READERS else systems.lister)(system)
+
+
+def declared(system: str) -> Mapping[str, str]:
+    """How we prove who we are to a system that we call."""
+    return called(system).auth
 
 
 def standing(ports: Ports, target: str, today: date) -> Standing:
