@@ -10,11 +10,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tieout.core.classify import Answer
-from tieout.core.described import Field, Reading, Sent, differences, lacking
+from tieout.core.exchange import member
 from tieout.core.verdicts import Verdict
+
+if TYPE_CHECKING:  # what reads descriptions is loaded by whoever has one to read
+    from tieout.core.described import Reading
 
 State = Literal["good", "warn", "bad", "unknown"]
 #: Worst first: what a whole account is called is its worst finding.
@@ -34,7 +37,7 @@ REFUSALS: Final = frozenset({
 class Permission:
     """A call that shows that our user may do what ``says`` says; ``{name}`` in its path is a setting of the account.
 
-    ``holds`` are members of the answer with what each must show (`described.shows`); ``proof`` is a text that it must
+    ``holds`` are members of the answer with what each must show (`shows`); ``proof`` is a text that it must
     contain, whatever it says beside it. ``writes`` marks one that shows a right to write without writing, ``untold`` a
     read of what the vendor tells nobody who may write. ``when`` is a setting and the values for which it matters.
     ``sure`` is false of a question that a vendor does not answer of every credential: its refusal says nothing.
@@ -182,13 +185,11 @@ def at_once(allowed: int | None, declared: int) -> Finding:
     return Finding("calls at once", state, f"{allowed} allowed, {declared} declared, the smaller is kept")
 
 
-def drift(declared: Metadata, sent: Sent, live: Mapping[str, Field]) -> Finding:
-    """Whether everything that our mapping writes is still known there, and still is what we count on."""
-    if not live:
-        return Finding(declared.says, "unknown", "the description lists no fields")
-    ours = Sent(sent.always - set(declared.skip), sent.sometimes - set(declared.skip))
-    found, wanted = differences(declared.fields, ours, live), lacking(ours, live, declared.given)
-    if found or wanted:
-        state: State = "bad" if found or declared.reading.sure else "warn"
-        return Finding(declared.says, state, "; ".join([*found, *wanted])[:600])
-    return Finding(declared.says, "good", f"all {len({*declared.fields, *ours.always, *ours.sometimes})} known")
+def shows(value: Any, wanted: Mapping[str, Any]) -> bool:
+    """Whether each member (named with dots; empty: the value itself) is the value, or a list that holds it."""
+
+    def one(name: str, expected: Any) -> bool:
+        there = member(value, *name.split(".")) if name else value
+        return expected in there if isinstance(there, list) else type(there) is type(expected) and there == expected
+
+    return all(one(name, expected) for name, expected in wanted.items())

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
-from xml.parsers import expat
 
+from tieout.core.checkup import Finding, Metadata, State, shows
 from tieout.core.classify import Answer
 from tieout.core.exchange import member, read_answer
 
@@ -76,18 +76,10 @@ def _field(reading: Reading, one: Any) -> Field:
     )
 
 
-def shows(value: Any, wanted: Mapping[str, Any]) -> bool:
-    """Whether each member (named with dots; empty: the value itself) is the value, or a list that holds it."""
-
-    def one(name: str, expected: Any) -> bool:
-        there = member(value, *name.split(".")) if name else value
-        return expected in there if isinstance(there, list) else type(there) is type(expected) and there == expected
-
-    return all(one(name, expected) for name, expected in wanted.items())
-
-
 def _entity(body: bytes, entity: str) -> dict[str, dict[str, str]]:
     """Attributes of each property of an entity type; empty where there is none, or where the text is no XML."""
+    from xml.parsers import expat  # a cold start loads no reader of XML for it
+
     found: dict[str, dict[str, str]] = {}
     inside = [""]
     parser = expat.ParserCreate(namespace_separator=" ")
@@ -166,3 +158,15 @@ def sent_by(rules: Sequence[tuple[str, bool]], inside: str = "") -> Sent:
         if parts[: len(head)] == head and len(parts) > len(head):
             (sometimes if optional else always).add(parts[len(head)])
     return Sent(frozenset(always), frozenset(sometimes - always))
+
+
+def compare(declared: Metadata, sent: Sent, live: Mapping[str, Field]) -> Finding:
+    """Whether everything that our mapping writes is still known there, and still is what we count on."""
+    if not live:
+        return Finding(declared.says, "unknown", "the description lists no fields")
+    ours = Sent(sent.always - set(declared.skip), sent.sometimes - set(declared.skip))
+    found, wanted = differences(declared.fields, ours, live), lacking(ours, live, declared.given)
+    if found or wanted:
+        state: State = "bad" if found or declared.reading.sure else "warn"
+        return Finding(declared.says, state, "; ".join([*found, *wanted])[:600])
+    return Finding(declared.says, "good", f"all {len({*declared.fields, *ours.always, *ours.sometimes})} known")

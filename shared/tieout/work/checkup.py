@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote
 
 from tieout import mappings, systems, tables
@@ -17,7 +17,6 @@ from tieout.contract import Asked, Folder, Measured, Target, Wire
 from tieout.core import checkup, keys, ledger
 from tieout.core.checkup import Checks, Finding, Metadata, Permission
 from tieout.core.classify import Answer, classify
-from tieout.core.described import Sent, described, sent_by, shows
 from tieout.core.exchange import read_answer
 from tieout.core.ledger import stamp
 from tieout.core.parse import write_json
@@ -26,6 +25,9 @@ from tieout.core.writes import Change, Item
 from tieout.work import credentials
 from tieout.work.credentials import Standing
 from tieout.work.ports import Ledger, Ports, Unavailable
+
+if TYPE_CHECKING:
+    from tieout.core.described import Sent
 
 EVERY: Final = timedelta(hours=6)
 #: Checks are not begun with less than this many seconds left, and after so many accounts the next run goes on.
@@ -155,7 +157,7 @@ def _permitted(ask: _Calls, one: Permission, secret: Mapping[str, Any]) -> Findi
     body = write_json(lent) if lent else one.body
     try:
         answer = ask(one.method, one.path, one.headers, body, one.proof)
-        if one.holds and not shows(read_answer(answer), one.holds):
+        if one.holds and not checkup.shows(read_answer(answer), one.holds):
             return Finding(one.says, "bad", f"the answer does not show it: {_wanted(one)}")
     except Verdict as verdict:
         found = checkup.failed(one.says, verdict)
@@ -184,15 +186,19 @@ def _measured(called: Measured, wire: Wire, kept: int) -> Finding:
 
 
 def _drift(ask: _Calls, one: Metadata, target: Target) -> Finding:
+    from tieout.core import described  # a cold start has no description to read
+
     try:
-        live = described(one.reading, ask(one.method, one.path, one.headers, one.body))
+        live = described.described(one.reading, ask(one.method, one.path, one.headers, one.body))
     except Verdict as verdict:
         return checkup.failed(one.says, verdict)
-    return checkup.drift(one, written(target, one), live)
+    return described.compare(one, written(target, one), live)
 
 
 def written(target: Target, one: Metadata) -> Sent:
     """The fields that our mapping writes, in the part of the payload that is described."""
+    from tieout.core.described import Sent, sent_by
+
     name = target.actions[one.kind, one.action].mapping
     if name is None:
         return Sent()

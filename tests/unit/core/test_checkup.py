@@ -13,13 +13,12 @@ from tieout.core.checkup import (
     at_once,
     clock,
     declared_limits,
-    drift,
     failed,
     limits,
     worst,
 )
 from tieout.core.classify import Answer
-from tieout.core.described import Field, Reading, Sent
+from tieout.core.described import Field, Reading, Sent, compare
 from tieout.core.ledger import instant
 from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain
 
@@ -72,7 +71,7 @@ def test_what_we_write_and_they_describe_otherwise_is_a_finding() -> None:
     sent = Sent(frozenset({"a", "id"}), frozenset({"b"}))
 
     def found(live: dict[str, Field], one: Metadata = declared) -> tuple[str, str]:
-        said = drift(one, sent, live)
+        said = compare(one, sent, live)
         return said.state, said.said
 
     assert found({"a": Field("string", 10), "b": Field(), "d": Field(required=True)}) == ("good", "all 2 known")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tieout.core.checkup import shows
 from tieout.core.classify import Answer
-from tieout.core.described import Field, Reading, Sent, described, differences, sent_by, shows
+from tieout.core.described import Field, Reading, Sent, described, differences, sent_by
 
 EDMX = b"""<?xml version="1.0"?><edmx:Edmx Version="1.0" xmlns:edmx="e" xmlns:sap="s"><edmx:DataServices>
 <Schema Namespace="X" xmlns="d"><EntityType Name="Other"><Property Name="b" Type="Edm.String"/></EntityType>
