@@ -380,6 +380,14 @@ class Lister(Asked, Protocol):
 
 
 @runtime_checkable
+class Switched(Protocol):
+    """A way of asking that an account has to be set to: without the setting it needs no credentials of its own."""
+
+    #: Name of the setting, and its value.
+    switch: tuple[str, str]
+
+
+@runtime_checkable
 class Keeps(Protocol):
     """A reader whose source forgets whom it tells, unless somebody says so again in time."""
 

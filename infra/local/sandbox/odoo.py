@@ -25,6 +25,8 @@ from infra.local.sandbox.system import Ground, System
 from infra.local.sandbox.wire import Json, Reply, Request
 
 CURRENCIES = {1: "USD", 2: "EUR", 3: "GBP", 4: "JPY"}
+#: How long an API key lives at most.
+KEY_LIFE = timedelta(days=90)
 #: Rates by the id of a tax.
 TAXES = {4: Decimal("0.08875"), 5: Decimal(0)}
 #: Of each model: the fields that may be written.
@@ -61,6 +63,7 @@ class Odoo(System):
     def __init__(self, account: str, clock: Clock, agenda: Agenda, seed: int) -> None:
         super().__init__(account, clock, agenda, seed)
         self.api_key = self.ids.code("api key", 40)
+        self.key_dies = clock().date() + KEY_LIFE
         self.database = f"{account}-prod"
         self.lock_date: date | None = None
         self.reconciles = True
@@ -71,7 +74,10 @@ class Odoo(System):
     def secret(self) -> Json:
         """What the product's secret store holds for this database."""
         settings = {"database": self.database, "company": "1"}
-        return {"base_url": self.base_url, "api_key": self.api_key, "settings": settings}
+        return {
+            "base_url": self.base_url, "api_key": self.api_key, "settings": settings,
+            "expires_on": self.key_dies.isoformat(),
+        }  # fmt: skip
 
     # --- the door ----------------------------------------------------------------------------------------------
 

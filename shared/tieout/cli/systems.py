@@ -169,6 +169,7 @@ def _asked(name: str, reader: Asked) -> dict[str, Any]:
         "asked_secret": f"tieout/<stage>/{name}/<account>",
         "asked_with": reader.auth["scheme"],
         "asking_needs": list(credentials.needs(reader.auth)),
+        "asking_credentials_live": credentials.lives(reader.auth),
         "asked_at_once": reader.budget.concurrency,
         "answers_to_asking": [
             {"status": str(row.status) if row.status > 9 else f"{row.status}xx", "says": row.says,
@@ -186,7 +187,10 @@ def _target(name: str) -> dict[str, Any]:
         "secret": f"tieout/<stage>/{name}/<account>",
         "scheme": scheme.name,
         "secret_needs": list(credentials.needs(target.auth)),
-        "credentials_live": scheme.lifetime,
+        "or_by": [f"{one['scheme']}: {', '.join(credentials.needs(one))}"
+                  for one in credentials.alternatives(target.auth)[1:]],
+        "credentials_live": credentials.lives(target.auth),
+        "credentials_die": credentials.dies(target.auth),
         "credentials_renewed": scheme.renewal,
         "class": f"{target.finds} ({target.finds.name.lower()})",
         "quiet_seconds": quiet.period,

@@ -34,6 +34,7 @@ EVERY: Final = timedelta(hours=6)
 MARGIN: Final = 30.0
 _STANDS: Final[Mapping[str, checkup.State]] = {
     "good": "good", "soon": "warn", "dead": "bad", "incomplete": "bad", "missing": "bad", "unknown": "unknown",
+    "untold": "warn", "unheard": "warn",
 }  # fmt: skip
 
 
@@ -69,6 +70,8 @@ def check(ports: Ports, account: str) -> list[Finding]:
     declared = systems.checks(system)
     if standing.state in ("missing", "incomplete") or declared is None:
         return found
+    if heard := credentials.hearing(ports, account, ports.now().date()):
+        found.append(Finding("signing secrets", _STANDS[heard.state], _signing(heard)))
     called = credentials.called(system)
     try:
         wire = ports.wire(called, name)
@@ -85,10 +88,16 @@ def _credentials(standing: Standing) -> str:
     if standing.lacks:
         return f"the secret lacks {', '.join(standing.lacks)}"
     if standing.days is not None:
-        return f"{standing.days} days left"
-    return {"missing": "there is no secret", "unknown": "the secret could not be read"}.get(
-        standing.state, "no end known"
-    )
+        return f"{standing.days} days left" + (f", of {standing.ending}" if standing.ending else "")
+    said = {"missing": "there is no secret", "unknown": "the secret could not be read",
+            "untold": "it dies, and no expires_on says when"}  # fmt: skip
+    return said.get(standing.state, "no end known")
+
+
+def _signing(heard: Standing) -> str:
+    if heard.lacks:
+        return f"no {', '.join(heard.lacks)}: nothing that its sender tells is taken"
+    return f"{heard.active} active" if heard.days is None else f"{heard.active} active, {_credentials(heard)}"
 
 
 def _listed(wire: Wire, declared: Checks, ports: Ports) -> list[Finding]:

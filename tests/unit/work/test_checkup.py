@@ -93,7 +93,9 @@ def test_a_wire_that_cannot_be_made_is_a_finding() -> None:
     made = World(none)
     made.secrets.values["stripe", "acct_us"] = SECRET
     found = checkup.check(made.ports(), ACCOUNT)
-    assert [(one.what, one.state) for one in found] == [("credentials", "good"), ("connection", "bad")]
+    assert [(one.what, one.state) for one in found] == [
+        ("credentials", "good"), ("signing secrets", "warn"), ("connection", "bad"),
+    ]  # fmt: skip
 
 
 class Drop:

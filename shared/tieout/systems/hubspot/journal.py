@@ -45,6 +45,7 @@ class Journal:
         "scheme": "oauth2_client_credentials", "token_path": "/oauth/2026-03/token",
         "scope": "developer.webhooks_journal.read",
     }  # fmt: skip
+    switch = ("journal", "on")
     #: Hosts that its files may lie on, beside the account's own.
     elsewhere = (".amazonaws.com",)
     quiet = Quiet(client_timeout=10, longest_processing=0, search_lag=0, clock_skew=2, period=0)
@@ -55,7 +56,7 @@ class Journal:
 
     def listed(self, wire: Wire, span: Span, page: str) -> Page:
         """One entry of the journal, behind the last one that was read; the first asking walks up to the span."""
-        if wire.settings.get("journal") != "on":
+        if wire.settings.get(self.switch[0]) != self.switch[1]:
             return Page([])
         at = page or span.place
         entry = self._entry(wire, at)
