@@ -45,6 +45,7 @@ def credential_page() -> Files:
         shows = window if source.replay_window else "shows a shared credential; no window"
         without = "what it lists is all that comes" if name in systems.LISTERS else "nothing comes"
         sources.append((name, code(source.secrets_field), shows, "no end of its own", without))
+    consents = [name for name in systems.TARGETS if "authorize_url" in systems.target(name).auth]
     schemes = [(code(one.name), one.says, "used" if one.name in used else "") for one in credentials.SCHEMES.values()]
     heads = ("System", "Scheme", "Fields", "Lives", "Dies", "Renewed")
     return {
@@ -67,6 +68,13 @@ def credential_page() -> Files:
              "", *grid(heads, readers)],
             ["## Schemes", "", *grid(("Scheme", "What it is", "By a system here"), schemes), "",
              "A rotating token is renewed by one process at a time (a lease in the ledger), and the new pair is stored",
-             "at `.../<account>/token` before it is used."],
+             "at `.../<account>/token` before it is used.", "",
+             "The first pair is a person's consent, once (authorization code, with `state`, and PKCE where the vendor",
+             "takes it). Put `base_url`, `client_id` and `client_secret` into the secret, register the redirect address",
+             "with the vendor's app, and run one of these with AWS credentials that may read and write that secret and",
+             "take a lease in the ledger (`LedgerTable` of the stack's outputs):", "",
+             "```", *(f"tieout systems authorize {name}:ACCOUNT --stage STAGE --ledger TABLE" for name in consents), "```",
+             "", "It prints the address to open and listens on loopback for the answer; `--paste` asks for the address",
+             "at which the browser ended instead."],
         )
     }  # fmt: skip

@@ -158,6 +158,14 @@ class NetSuite(System):
             "callout_secrets": [self.callout_secret], "settings": {"time_zone": self.zone.key},
         }  # fmt: skip
 
+    def secret_of_tba(self) -> Json:
+        """The same of an account that is reached by token-based authentication."""
+        told = self.tokens
+        return {
+            "base_url": self.base_url, "consumer_key": told.consumer_key, "consumer_secret": told.consumer_secret,
+            "token_id": told.token_id, "token_secret": told.token_secret, "realm": self.account_id,
+        }  # fmt: skip
+
     # --- the door ----------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -177,8 +185,12 @@ class NetSuite(System):
                 self._at_once -= 1
 
     def authorise(self, request: Request) -> Reply | None:
-        """A bearer token that is not older than an hour."""
-        if request.path == TOKEN_PATH or self.tokens.accepts(request.headers.get("authorization", "")):
+        """A bearer token that is not older than an hour, or a signature over this request."""
+        header = request.headers.get("authorization", "")
+        if request.path == TOKEN_PATH or self.tokens.accepts(header):
+            return None
+        url = self.base_url + request.path + (f"?{request.raw_query}" if request.raw_query else "")
+        if header.startswith("OAuth ") and self.tokens.accepts_signed(header, request.method, url, self.account_id):
             return None
         text = (
             "Invalid login attempt. For more details, see the Login Audit Trail in the NetSuite UI at Setup > "

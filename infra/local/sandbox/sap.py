@@ -81,6 +81,8 @@ class Sap(System):
         #: Whether the communication arrangement of the journal service is there (SAP_COM_0002).
         self.journals = True
         self.client_id, self.client_secret = self.ids.code("client id", 20), self.ids.code("client secret", 40)
+        #: The key of an API management in front of the tenant.
+        self.api_key = self.ids.code("api key", 32)
         self.tokens: dict[str, datetime] = {}
         self.sessions: dict[str, tuple[str, datetime]] = {}
         self.partners: dict[str, Json] = {}
@@ -98,11 +100,13 @@ class Sap(System):
     # --- the door ----------------------------------------------------------------------------------------------
 
     def authorise(self, request: Request) -> Reply | None:
-        """The communication user's name and password, or a token of the client that has not ended."""
+        """The communication user's password, a token of the client that has not ended, or the gateway's key."""
         if request.path == TOKEN_PATH:
             return None
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme == "Basic" and given == _pair(self.user, self.password):
+            return None
+        if request.headers.get("apikey") == self.api_key:
             return None
         if scheme == "Bearer" and self.tokens.get(given, self.now()) > self.now():
             return None
