@@ -394,6 +394,8 @@ class Keeps(Protocol):
     def keep(self, wire: Wire, secret: str, now: datetime) -> Mapping[str, int]:
         """Make or renew what must not run out; what was done, counted. ``secret`` is what the source shows us later.
 
+        One that is `Switched` is called where its setting is on, and may be given no secret.
+
         Safe to do again at any time. Raises a verdict.
         """
 

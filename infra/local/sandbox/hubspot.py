@@ -65,7 +65,11 @@ class HubSpot(System):
         self.client_id = self.ids.code("client id", 36)
         #: The journal: entries of one file each, oldest first, and tokens that may read it.
         self.journal: list[Json] = []
-        self._tokens: set[str] = set()
+        self._tokens: dict[str, set[str]] = {}
+        #: What the app was granted of the journal, and the subscriptions that it has there.
+        self.granted = {f"developer.webhooks_journal.{one}" for one in ("read", "subscriptions.read",
+                                                                        "subscriptions.write")}  # fmt: skip
+        self.subscriptions: list[Json] = []
         self._next = 19_248_310_000
         #: Calls of the day: allowed, and made.
         self.allowance, self.calls = 250_000, 0
@@ -88,7 +92,9 @@ class HubSpot(System):
         if request.segments[:2] == ["oauth", "2026-03"] or request.segments[:1] == ["files"]:
             return None
         if request.segments[:1] == ["webhooks-journal"]:
-            if request.headers.get("authorization", "").removeprefix("Bearer ") in self._tokens:
+            scopes = self._tokens.get(request.headers.get("authorization", "").removeprefix("Bearer "), set())
+            right = "subscriptions." if request.segments[1:2] == ["subscriptions"] else ""
+            if f"developer.webhooks_journal.{right}{'write' if request.method == 'POST' else 'read'}" in scopes:
                 return None
             text = "This app hasn't been granted all required scopes to make this call."
             return Reply.json(403, Refused(403, "MISSING_SCOPES", text).body())
@@ -129,6 +135,8 @@ class HubSpot(System):
                 return self._token(request)
             if parts[:3] == ["webhooks-journal", "journal-local", "2026-03"]:
                 return self._entry(parts[3:], request)
+            if parts == ["webhooks-journal", "subscriptions", "2026-03"]:
+                return self._subscription(request)
             if parts[:1] == ["files"]:
                 return self._file(parts[1:], request)
             if parts == ["oauth", "v2", "private-apps", "get", "access-token-info"]:
@@ -179,11 +187,29 @@ class HubSpot(System):
         form = request.form()
         if (form.get("client_id"), form.get("client_secret")) != (self.client_id, self.client_secret):
             raise Refused(401, "BAD_CLIENT_SECRET", "missing or invalid client secret")
-        if form.get("grant_type") != "client_credentials" or form.get("scope") != "developer.webhooks_journal.read":
+        scopes = set(str(form.get("scope", "")).split())
+        if form.get("grant_type") != "client_credentials" or not scopes or scopes - self.granted:
             raise Refused(400, "BAD_GRANT_TYPE", "missing or unknown grant type or scope")
         token = self.ids.next("cc", 60)
-        self._tokens.add(token)
+        self._tokens[token] = scopes
         return Reply.json(200, {"access_token": token, "token_type": "bearer", "expires_in": 1800})
+
+    def _subscription(self, request: Request) -> Reply:
+        """The app's subscriptions, or one made or changed: there is one for a kind of object in a portal."""
+        if request.method == "GET":
+            return Reply.json(200, {"results": self.subscriptions})
+        sent = request.json()
+        if sent["subscriptionType"] != "OBJECT" or not set(sent["actions"]) <= {"CREATE", "UPDATE", "DELETE", "MERGE"}:
+            raise Refused(400, "VALIDATION_ERROR", "unknown subscription type or action")
+        same = [
+            one for one in self.subscriptions
+            if (one["portalId"], one["objectTypeId"]) == (sent["portalId"], sent["objectTypeId"])
+        ]  # fmt: skip
+        row = same[0] if same else {"id": len(self.subscriptions) + 1, "appId": 303, "createdAt": self._stamp()}
+        row |= {**sent, "updatedAt": self._stamp()}
+        if not same:
+            self.subscriptions.append(row)
+        return Reply.json(200, row)
 
     def _kept(self) -> list[Json]:
         """What the journal still shows: three days of it."""
