@@ -380,11 +380,21 @@ class Lister(Asked, Protocol):
 
 
 @runtime_checkable
+class Switched(Protocol):
+    """A way of asking that an account has to be set to: without the setting it needs no credentials of its own."""
+
+    #: Name of the setting, and its value.
+    switch: tuple[str, str]
+
+
+@runtime_checkable
 class Keeps(Protocol):
     """A reader whose source forgets whom it tells, unless somebody says so again in time."""
 
     def keep(self, wire: Wire, secret: str, now: datetime) -> Mapping[str, int]:
         """Make or renew what must not run out; what was done, counted. ``secret`` is what the source shows us later.
+
+        One that is `Switched` is called where its setting is on, and may be given no secret.
 
         Safe to do again at any time. Raises a verdict.
         """

@@ -22,6 +22,8 @@ from urllib.parse import unquote
 from infra.local.sandbox.agenda import Agenda, Clock
 from infra.local.sandbox.books import Entry, rounded, to_minor
 from infra.local.sandbox.businesscentral_hooks import Subscriptions
+from infra.local.sandbox.described import BUSINESS_CENTRAL
+from infra.local.sandbox.edmx import metadata
 from infra.local.sandbox.system import Deliver, Ground, System
 from infra.local.sandbox.wire import Json, Reply, Request
 
@@ -136,6 +138,8 @@ class BusinessCentral(System):
         """Route one authorised call."""
         if request.path == TOKEN_PATH:
             return self._token(request)
+        if unquote(request.path) == "/$metadata":
+            return metadata("4.0", "Microsoft.NAV", BUSINESS_CENTRAL)
         if asked := SUBSCRIPTION.fullmatch(unquote(request.path)):
             return self._subscription(request, asked[1])
         company = COMPANY.fullmatch(unquote(request.path))

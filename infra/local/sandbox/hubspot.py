@@ -32,6 +32,9 @@ JOURNAL_KEPT = timedelta(days=3)
 OBJECTS = ("deals", "companies", "line_items", "p_tieout_status")
 UNIQUE = {"p_tieout_status": "tieout_key"}
 API = ["crm", "v3", "objects"]
+SCOPES = ("crm.objects.companies.read", "crm.objects.custom.read", "crm.objects.custom.write",
+          "crm.objects.deals.read", "crm.objects.deals.write", "crm.objects.line_items.read",
+          "crm.schemas.custom.read")  # fmt: skip
 
 
 class Refused(Exception):
@@ -63,8 +66,19 @@ class HubSpot(System):
         self.client_id = self.ids.code("client id", 36)
         #: The journal: entries of one file each, oldest first, and tokens that may read it.
         self.journal: list[Json] = []
-        self._tokens: set[str] = set()
+        self._tokens: dict[str, set[str]] = {}
+        #: What the app was granted of the journal, and the subscriptions that it has there.
+        self.granted = {f"developer.webhooks_journal.{one}" for one in ("read", "subscriptions.read",
+                                                                        "subscriptions.write")}  # fmt: skip
+        self.subscriptions: list[Json] = []
         self._next = 19_248_310_000
+        #: Calls of the day: allowed, and made.
+        self.allowance, self.calls = 250_000, 0
+        self.scopes = set(SCOPES)
+        self.properties = {
+            f"tieout_{name}": "string"
+            for name in ("key", "account", "document", "status", "sentence", "version", "updated_at")
+        }
 
     def secret(self) -> Json:
         """What the product's secret store holds for this portal."""
@@ -76,10 +90,12 @@ class HubSpot(System):
 
     def authorise(self, request: Request) -> Reply | None:
         """The private app's token; for the journal one of its own, and for its files none."""
-        if request.segments[:1] in (["oauth"], ["files"]):
+        if request.segments[:2] == ["oauth", "2026-03"] or request.segments[:1] == ["files"]:
             return None
         if request.segments[:1] == ["webhooks-journal"]:
-            if request.headers.get("authorization", "").removeprefix("Bearer ") in self._tokens:
+            scopes = self._tokens.get(request.headers.get("authorization", "").removeprefix("Bearer "), set())
+            right = "subscriptions." if request.segments[1:2] == ["subscriptions"] else ""
+            if f"developer.webhooks_journal.{right}{'write' if request.method == 'POST' else 'read'}" in scopes:
                 return None
             text = "This app hasn't been granted all required scopes to make this call."
             return Reply.json(403, Refused(403, "MISSING_SCOPES", text).body())
@@ -122,15 +138,29 @@ class HubSpot(System):
             self.merge(self.add("companies", {k: v for k, v in own.items() if k != "hs_object_id"})["id"], customer)
 
     def act(self, request: Request) -> Reply:
-        """Route one authorised call."""
+        """Route one authorised call; every answer of the CRM tells what is left of the day and of ten seconds."""
+        self.calls += 1
+        day, burst = max(0, self.allowance - self.calls), 190
+        told = {"Daily": self.allowance, "Daily-Remaining": day, "Max": burst, "Remaining": burst - 1,
+                "Interval-Milliseconds": 10_000}  # fmt: skip
+        headers = [(f"X-HubSpot-RateLimit-{name}", str(value)) for name, value in told.items()]
+        return self._act(request).with_headers(*(headers if request.segments[:1] == ["crm"] else []))
+
+    def _act(self, request: Request) -> Reply:
         try:
             parts = request.segments
             if parts == ["oauth", "2026-03", "token"]:
                 return self._token(request)
             if parts[:3] == ["webhooks-journal", "journal-local", "2026-03"]:
                 return self._entry(parts[3:], request)
+            if parts == ["webhooks-journal", "subscriptions", "2026-03"]:
+                return self._subscription(request)
             if parts[:1] == ["files"]:
                 return self._file(parts[1:], request)
+            if parts == ["oauth", "v2", "private-apps", "get", "access-token-info"]:
+                return self._token_info(request)
+            if parts[:3] == ["crm", "v3", "properties"] and len(parts) == 4 and request.method == "GET":
+                return self._properties(parts[3])
             if parts[:3] != API or len(parts) < 4 or parts[3] not in OBJECTS:
                 raise Refused(404, "OBJECT_NOT_FOUND", "Unable to infer object type")
             kind, rest = parts[3], parts[4:]
@@ -151,17 +181,53 @@ class HubSpot(System):
         except (ValueError, KeyError, TypeError) as error:
             return Reply.json(400, Refused(400, "VALIDATION_ERROR", f"Invalid input JSON: {error}").body())
 
+    def _token_info(self, request: Request) -> Reply:
+        """What a private app's token is, for whoever shows it."""
+        if request.json().get("tokenKey") != self.token:
+            raise Refused(404, "OBJECT_NOT_FOUND", "no such token")
+        return Reply.json(200, {"userId": 101, "hubId": int(self.account), "appId": 303, "scopes": sorted(self.scopes)})
+
+    def _properties(self, kind: str) -> Reply:
+        """The properties that the customer added, as the portal describes them."""
+        if kind not in OBJECTS:
+            raise Refused(404, "OBJECT_NOT_FOUND", "Unable to infer object type")
+        rows = [
+            {"name": name, "label": name, "type": type_, "fieldType": "text", "groupName": "tieout", "options": [],
+             "description": "", "hasUniqueValue": UNIQUE.get(kind) == name,
+             "modificationMetadata": {"readOnlyValue": False, "readOnlyDefinition": False, "archivable": True}}
+            for name, type_ in self.properties.items()
+        ]  # fmt: skip
+        return Reply.json(200, {"results": rows})
+
     # --- the journal -------------------------------------------------------------------------------------------
 
     def _token(self, request: Request) -> Reply:
         form = request.form()
         if (form.get("client_id"), form.get("client_secret")) != (self.client_id, self.client_secret):
             raise Refused(401, "BAD_CLIENT_SECRET", "missing or invalid client secret")
-        if form.get("grant_type") != "client_credentials" or form.get("scope") != "developer.webhooks_journal.read":
+        scopes = set(str(form.get("scope", "")).split())
+        if form.get("grant_type") != "client_credentials" or not scopes or scopes - self.granted:
             raise Refused(400, "BAD_GRANT_TYPE", "missing or unknown grant type or scope")
         token = self.ids.next("cc", 60)
-        self._tokens.add(token)
+        self._tokens[token] = scopes
         return Reply.json(200, {"access_token": token, "token_type": "bearer", "expires_in": 1800})
+
+    def _subscription(self, request: Request) -> Reply:
+        """The app's subscriptions, or one made or changed: there is one for a kind of object in a portal."""
+        if request.method == "GET":
+            return Reply.json(200, {"results": self.subscriptions})
+        sent = request.json()
+        if sent["subscriptionType"] != "OBJECT" or not set(sent["actions"]) <= {"CREATE", "UPDATE", "DELETE", "MERGE"}:
+            raise Refused(400, "VALIDATION_ERROR", "unknown subscription type or action")
+        same = [
+            one for one in self.subscriptions
+            if (one["portalId"], one["objectTypeId"]) == (sent["portalId"], sent["objectTypeId"])
+        ]  # fmt: skip
+        row = same[0] if same else {"id": len(self.subscriptions) + 1, "appId": 303, "createdAt": self._stamp()}
+        row |= {**sent, "updatedAt": self._stamp()}
+        if not same:
+            self.subscriptions.append(row)
+        return Reply.json(200, row)
 
     def _kept(self) -> list[Json]:
         """What the journal still shows: three days of it."""

@@ -65,6 +65,18 @@ REFERENCES = {"subsidiary": "subsidiary", "currency": "currency", "terms": "term
               "department": "department", "class": "class", "location": "location"}  # fmt: skip
 
 
+#: Of each kind of value: what the catalogue says of it. Of sublists and lists of choices it shows no plain type here.
+SCHEMAS: dict[str, Json] = {
+    "string": {"type": "string"}, "date": {"type": "string", "format": "date"}, "boolean": {"type": "boolean"},
+    "number": {"type": "number", "format": "float"}, "integer": {"type": "integer", "format": "int64"},
+    "reference": {"type": "object"}, "other": {},
+}  # fmt: skip
+
+
+def _sorted(record: dict[str, str]) -> list[tuple[str, str]]:
+    return sorted(kinds_of(record).items())
+
+
 class Refused(Exception):
     """An error answer: status, code, sentence and the path of the field."""
 
@@ -147,6 +159,14 @@ class NetSuite(System):
             "callout_secrets": [self.callout_secret], "settings": {"time_zone": self.zone.key},
         }  # fmt: skip
 
+    def secret_of_tba(self) -> Json:
+        """The same of an account that is reached by token-based authentication."""
+        told = self.tokens
+        return {
+            "base_url": self.base_url, "consumer_key": told.consumer_key, "consumer_secret": told.consumer_secret,
+            "token_id": told.token_id, "token_secret": told.token_secret, "realm": self.account_id,
+        }  # fmt: skip
+
     # --- the door ----------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -166,8 +186,12 @@ class NetSuite(System):
                 self._at_once -= 1
 
     def authorise(self, request: Request) -> Reply | None:
-        """A bearer token that is not older than an hour."""
-        if request.path == TOKEN_PATH or self.tokens.accepts(request.headers.get("authorization", "")):
+        """A bearer token that is not older than an hour, or a signature over this request."""
+        header = request.headers.get("authorization", "")
+        if request.path == TOKEN_PATH or self.tokens.accepts(header):
+            return None
+        url = self.base_url + request.path + (f"?{request.raw_query}" if request.raw_query else "")
+        if header.startswith("OAuth ") and self.tokens.accepts_signed(header, request.method, url, self.account_id):
             return None
         text = (
             "Invalid login attempt. For more details, see the Login Audit Trail in the NetSuite UI at Setup > "
@@ -242,7 +266,7 @@ class NetSuite(System):
         """The account's own description of a record type, as JSON Schema."""
         if kind not in RECORDS:
             raise Refused("The requested resource does not exist.", "INVALID_METHOD", status=404)
-        known = {name: {"title": name} for name in sorted(kinds_of(RECORDS[kind]))}
+        known = {name: {"title": name, "nullable": True, **SCHEMAS[what]} for name, what in _sorted(RECORDS[kind])}
         return Reply.json(200, {"type": "object", "properties": known}, kind="application/schema+json")
 
     def _record_call(self, request: Request, kind: str, rest: list[str]) -> Reply:

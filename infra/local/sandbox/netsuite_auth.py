@@ -7,9 +7,14 @@ most an hour, scope. Times are compared with world time.
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
+import re
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
+from urllib.parse import parse_qsl, quote, unquote
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
@@ -23,8 +28,15 @@ from infra.local.sandbox.wire import Json, Reply
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 TOKEN_PATH = "/services/rest/auth/oauth2/v1/token"
 TOKEN_LIFE = 3600
+STAMP_WINDOW = 300  # seconds by which the time stamp of a signed request may be off
+OAUTH = re.compile(r'(\w+)="([^"]*)"')
 LEEWAY = 60  # seconds by which two honest clocks may differ
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+
+
+def _percent(text: str) -> str:
+    """Percent-encoded as RFC 5849 (3.6) wants it."""
+    return quote(text, safe="~")
 
 
 def unpadded(text: str) -> bytes:
@@ -41,6 +53,10 @@ class Tokens:
         self.client_id = ids.code("client id", 64).lower()
         self.certificates: dict[str, PublicKey] = {}
         self.valid: dict[str, datetime] = {}
+        #: An integration record and a token of token-based authentication.
+        self.consumer_key, self.consumer_secret = ids.code("consumer key", 64), ids.code("consumer secret", 64)
+        self.token_id, self.token_secret = ids.code("token id", 64), ids.code("token secret", 64)
+        self._seen: set[tuple[str, str]] = set()
 
     def make_certificate(self) -> tuple[str, str]:
         """A new EC P-256 key pair: certificate id and private key (PKCS 8, PEM)."""
@@ -55,6 +71,31 @@ class Tokens:
         ident = self._ids.next("", 43)
         self.certificates[ident] = key
         return ident
+
+    def accepts_signed(self, header: str, method: str, url: str, realm: str) -> bool:
+        """Whether an Authorization header signs this very request (token-based authentication).
+
+        NetSuite takes HMAC-SHA256, a time stamp near its own time and a nonce that it has not seen beside it.
+        """
+        said = {name: unquote(value) for name, value in OAUTH.findall(header)}
+        stamp, nonce = said.get("oauth_timestamp", ""), said.get("oauth_nonce", "")
+        late = not stamp.isdigit() or abs(int(stamp) - int(self._clock().timestamp())) > STAMP_WINDOW
+        who = (said.get("realm"), said.get("oauth_consumer_key"), said.get("oauth_token"))
+        if who != (realm, self.consumer_key, self.token_id) or late or len(nonce) < 6 or (stamp, nonce) in self._seen:
+            return False
+        if said.get("oauth_signature_method") != "HMAC-SHA256":
+            return False
+        mark = said.pop("oauth_signature", "")
+        address, _, query = url.partition("?")
+        pairs = [*parse_qsl(query, keep_blank_values=True), *((k, v) for k, v in said.items() if k != "realm")]
+        normal = "&".join(sorted(f"{_percent(name)}={_percent(value)}" for name, value in pairs))
+        base = f"{method}&{_percent(address)}&{_percent(normal)}"
+        key = f"{_percent(self.consumer_secret)}&{_percent(self.token_secret)}"
+        good = base64.b64encode(hmac.new(key.encode(), base.encode(), hashlib.sha256).digest()).decode()
+        if mark != good:
+            return False
+        self._seen.add((stamp, nonce))
+        return True
 
     def accepts(self, header: str) -> bool:
         """Whether an Authorization header carries a token that is still valid."""
@@ -77,13 +118,13 @@ class Tokens:
         if form.get("client_assertion_type") != ASSERTION_TYPE:
             return "invalid_request", "client_assertion_type is missing or wrong"
         try:
-            head, claims, signed, signature = _split(str(form.get("client_assertion", "")))
+            head, claims, signed, signature = split_token(str(form.get("client_assertion", "")))
         except (ValueError, UnicodeDecodeError):
             return "invalid_request", "client_assertion is not a JSON web token"
         key = self.certificates.get(str(head.get("kid")))
         if key is None:
             return "invalid_client", "kid names no certificate of this integration"
-        if not _verified(key, str(head.get("alg")), signed, signature):
+        if head.get("alg") not in ("ES256", "PS256") or not verified(key, str(head["alg"]), signed, signature):
             return "invalid_client", "the signature does not verify"
         return self._claims_problem(claims, audience)
 
@@ -105,7 +146,8 @@ class Tokens:
         return None
 
 
-def _split(token: str) -> tuple[Json, Json, bytes, bytes]:
+def split_token(token: str) -> tuple[Json, Json, bytes, bytes]:
+    """Header, claims, what is signed and the signature of a JSON web token. Raises ValueError."""
     head, claims, signature = token.split(".")
     parts: list[Any] = [json.loads(unpadded(part)) for part in (head, claims)]
     if not all(isinstance(part, dict) for part in parts):
@@ -113,12 +155,26 @@ def _split(token: str) -> tuple[Json, Json, bytes, bytes]:
     return parts[0], parts[1], f"{head}.{claims}".encode(), unpadded(signature)
 
 
-def _verified(key: PublicKey, algorithm: str, signed: bytes, signature: bytes) -> bool:
+@cache
+def key_pair() -> tuple[rsa.RSAPublicKey, str]:
+    """An RSA key pair: the public half, and the private one as PKCS 8 (PEM). One a process: making one takes long."""
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return private.public_key(), pem.decode()
+
+
+def verified(key: PublicKey, algorithm: str, signed: bytes, signature: bytes) -> bool:
+    """Whether a signature is that of the key."""
     digest = hashes.SHA256()
     try:
         if algorithm == "ES256" and isinstance(key, ec.EllipticCurvePublicKey) and len(signature) == 64:
             pair = [int.from_bytes(half, "big") for half in (signature[:32], signature[32:])]
             key.verify(encode_dss_signature(*pair), signed, ec.ECDSA(digest))
+            return True
+        if algorithm == "RS256" and isinstance(key, rsa.RSAPublicKey):
+            key.verify(signature, signed, padding.PKCS1v15(), digest)
             return True
         if algorithm == "PS256" and isinstance(key, rsa.RSAPublicKey):
             key.verify(signature, signed, padding.PSS(padding.MGF1(digest), digest.digest_size), digest)

@@ -20,10 +20,13 @@ from typing import Any
 
 from infra.local.sandbox.agenda import Agenda, Clock
 from infra.local.sandbox.books import Entry, rounded, to_minor
+from infra.local.sandbox.described import ODOO
 from infra.local.sandbox.system import Ground, System
 from infra.local.sandbox.wire import Json, Reply, Request
 
 CURRENCIES = {1: "USD", 2: "EUR", 3: "GBP", 4: "JPY"}
+#: How long an API key lives at most.
+KEY_LIFE = timedelta(days=90)
 #: Rates by the id of a tax.
 TAXES = {4: Decimal("0.08875"), 5: Decimal(0)}
 #: Of each model: the fields that may be written.
@@ -61,15 +64,21 @@ class Odoo(System):
     def __init__(self, account: str, clock: Clock, agenda: Agenda, seed: int) -> None:
         super().__init__(account, clock, agenda, seed)
         self.api_key = self.ids.code("api key", 40)
+        self.key_dies = clock().date() + KEY_LIFE
         self.database = f"{account}-prod"
         self.lock_date: date | None = None
         self.reconciles = True
+        #: What our user may not, by model and operation.
+        self.denied: set[tuple[str, str]] = set()
         self.rows: dict[str, dict[int, Json]] = {model: {} for model in MODELS}
 
     def secret(self) -> Json:
         """What the product's secret store holds for this database."""
         settings = {"database": self.database, "company": "1"}
-        return {"base_url": self.base_url, "api_key": self.api_key, "settings": settings}
+        return {
+            "base_url": self.base_url, "api_key": self.api_key, "settings": settings,
+            "expires_on": self.key_dies.isoformat(),
+        }  # fmt: skip
 
     # --- the door ----------------------------------------------------------------------------------------------
 
@@ -119,7 +128,10 @@ class Odoo(System):
         if method == "search_read":
             return self._search(model, body)
         if method == "fields_get":
-            return {name: {"type": "char"} for name in sorted(MODELS[model])}
+            known = ODOO.get(model, {})
+            return {name: _attributes(known[name], body) for name in sorted(known)}
+        if method == "has_access":
+            return (model, body["operation"]) not in self.denied
         if method == "create":
             return [self._create(model, values, body.get("context", {})) for values in body["vals_list"]]
         if method == "write":
@@ -265,6 +277,12 @@ class Odoo(System):
             self.name, self.account, str(row.get("ref") or row.get("memo") or ""), kind, str(row["id"]), currency,
             to_minor(total, currency), "", str(row.get("payment_state") or row["state"]), str(parent.get("ref") or ""),
         )  # fmt: skip
+
+
+def _attributes(known: tuple[str, bool], body: Json) -> Json:
+    """What is asked for of one field."""
+    shown = {"type": known[0], "required": known[1]}
+    return {name: value for name, value in shown.items() if name in body.get("attributes", shown)}
 
 
 def _plain(value: Any) -> Any:

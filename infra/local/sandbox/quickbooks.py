@@ -24,7 +24,7 @@ from typing import Any
 
 from infra.local.sandbox.agenda import Agenda, Clock
 from infra.local.sandbox.books import Entry, rounded, to_minor
-from infra.local.sandbox.rotating import Rotating
+from infra.local.sandbox.rotating import CONSENT_PATH, Rotating
 from infra.local.sandbox.system import Ground, System
 from infra.local.sandbox.wire import Json, Reply, Request, member
 
@@ -64,6 +64,7 @@ class QuickBooks(System):
     def __init__(self, account: str, clock: Clock, agenda: Agenda, seed: int) -> None:
         super().__init__(account, clock, agenda, seed)
         self.tokens = Rotating(self.ids, self.now, TOKEN_LIFE, "com.intuit.quickbooks.accounting")
+        self.realm = account
         self.closing_date: date | None = None
         self.unique_numbers = True
         self.rows: dict[str, dict[str, Json]] = {path: {} for path in ENTITIES}
@@ -80,7 +81,7 @@ class QuickBooks(System):
 
     def authorise(self, request: Request) -> Reply | None:
         """A token that has not ended."""
-        if request.path == TOKEN_PATH or self.tokens.valid(request):
+        if request.path in (TOKEN_PATH, CONSENT_PATH) or self.tokens.valid(request):
             return None
         detail = "Token expired: AB01650895"
         return _fault(401, "AUTHENTICATION", Refused("3200", "message=AuthenticationFailed", detail))
@@ -111,6 +112,8 @@ class QuickBooks(System):
         """Route one authorised call."""
         if request.path == TOKEN_PATH:
             return self.tokens.exchange(request)
+        if request.path == CONSENT_PATH:
+            return self.tokens.consent(request, realmId=self.realm)
         parts = request.segments
         if parts == ["query"] and request.method == "GET":
             return self._query(request.query.get("query", ""), request)

@@ -19,11 +19,16 @@ from typing import Any
 
 from infra.local.sandbox.agenda import Agenda, Clock
 from infra.local.sandbox.books import Entry, to_minor
+from infra.local.sandbox.described import SALESFORCE, SALESFORCE_MUST, SALESFORCE_OWN
+from infra.local.sandbox.netsuite_auth import key_pair, split_token, verified
 from infra.local.sandbox.system import System
 from infra.local.sandbox.webhooks import NOW, Courier, Send, When, hmac_hex
 from infra.local.sandbox.wire import Json, Reply, Request, Select, dumps, matches, parse_select
 
 VERSION = "v67.0"
+BEARER_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+#: Whom an assertion must be for, and how many seconds it may live.
+AUDIENCE, ASSERTION_LIFE = "https://login.salesforce.com", 180
 SESSION = 7200  # seconds; an org's setting, and not told to the client
 DAILY_CALLS = 100_000
 RETRIES = (60, 300, 900)  # the fault path of the Flow
@@ -154,12 +159,16 @@ class Salesforce(System):
         super().__init__(account, clock, agenda, seed)
         self.client_id = "3MVG9" + self.ids.code("client id", 80)
         self.client_secret = self.ids.code("client secret", 64)
+        self.username = f"tieout@{account}.example"
+        self.certificate, self.private_key = key_pair()
         self.callout_secrets = [self.ids.code("callout secret", 40)]
         self.courier = Courier(agenda, send, f"/hooks/salesforce/{account}", RETRIES)
         self.allowance = DAILY_CALLS
         #: Where this org keeps its quotes, as its account's settings say.
         self.quotes = "cpq"
         self.calls = 0
+        #: What our user may not: a right or a field, each with its table.
+        self.denied: set[tuple[str, str]] = set()
         self.rows: dict[str, dict[str, Json]] = {name: {} for name in OBJECTS}
         self.bodies: dict[str, bytes] = {}
         self._sessions: dict[str, datetime] = {}
@@ -185,6 +194,13 @@ class Salesforce(System):
         return {
             "base_url": self.base_url, "client_id": self.client_id, "client_secret": self.client_secret,
             "callout_secrets": list(self.callout_secrets), "settings": {"quotes": self.quotes, "write_accounts": "on"},
+        }  # fmt: skip
+
+    def secret_of_certificate(self) -> Json:
+        """The same of an org whose connected app holds a certificate instead of a secret."""
+        return {
+            "base_url": self.base_url, "client_id": self.client_id, "subject": self.username,
+            "private_key": self.private_key, "settings": self.secret()["settings"],
         }  # fmt: skip
 
     # --- the API -----------------------------------------------------------------------------------------------
@@ -247,12 +263,33 @@ class Salesforce(System):
 
     def _token(self, request: Request) -> Reply:
         form = request.form()
+        if form.get("grant_type") == BEARER_GRANT:
+            wrong = self._asserted(str(form.get("assertion", "")))
+            return _oauth_error("invalid_grant", wrong) if wrong else self._session()
         if form.get("grant_type") != "client_credentials":
             return _oauth_error("unsupported_grant_type", "grant type not supported")
         if form.get("client_id", _basic(request)[0]) != self.client_id:
             return _oauth_error("invalid_client_id", "client identifier invalid")
         if form.get("client_secret", _basic(request)[1]) != self.client_secret:
             return _oauth_error("invalid_client", "invalid client credentials")
+        return self._session()
+
+    def _asserted(self, assertion: str) -> str:
+        """What is wrong with a signed assertion, in Salesforce's words; empty where nothing is."""
+        try:
+            head, claims, signed, signature = split_token(assertion)
+        except (ValueError, UnicodeDecodeError):
+            return "invalid assertion"
+        if head.get("alg") != "RS256" or not verified(self.certificate, "RS256", signed, signature):
+            return "invalid assertion"
+        left = int(claims.get("exp") or 0) - int(self.now().timestamp())
+        if claims.get("iss") != self.client_id or claims.get("aud") not in (AUDIENCE, self.base_url):
+            return "invalid assertion"
+        if not 0 < left <= ASSERTION_LIFE:
+            return "expired authorization code" if left <= 0 else "invalid assertion"
+        return "" if claims.get("sub") == self.username else "user hasn't approved this consumer"
+
+    def _session(self) -> Reply:
         token = "00DRM000000acme!" + self.ids.next("AQ", 80)
         self._sessions[token] = self.now() + timedelta(seconds=SESSION)
         return Reply.json(200, {
@@ -291,8 +328,20 @@ class Salesforce(System):
 
     def _described(self, table: str, whole: bool) -> Json:
         """What our user sees of an object: its name, and each of its fields."""
-        fields = [{"name": name, "type": kind, "length": size} for name, (kind, size) in OBJECTS[table].items()]
-        return {"name": table, "fields": fields} if whole else {"objectDescribe": {"name": table}, "recentItems": []}
+        if not whole:
+            return {"objectDescribe": {"name": table}, "recentItems": []}
+        rights = {right: (table, right) not in self.denied for right in ("createable", "updateable", "queryable")}
+        return {"name": table, **rights, "fields": [self._field(table, name) for name in OBJECTS[table]]}
+
+    def _field(self, table: str, name: str) -> Json:
+        kind, size = OBJECTS[table][name]
+        words = {"text": "string", "number": "double", "id": "reference"}
+        ours = name not in SALESFORCE_OWN and (table, name) not in self.denied
+        return {
+            "name": name, "type": SALESFORCE.get(name, words.get(kind, kind)),
+            "length": size if kind in ("text", "id") else 0, "nillable": (table, name) not in SALESFORCE_MUST,
+            "defaultedOnCreate": False, "createable": ours, "updateable": ours,
+        }  # fmt: skip
 
     def _by_id(self, table: str, ident: str) -> Json:
         for row in self.rows[table].values():

@@ -24,10 +24,13 @@ from xml.etree import ElementTree
 
 from infra.local.sandbox.agenda import Agenda, Clock
 from infra.local.sandbox.books import Entry, rounded, to_minor
+from infra.local.sandbox.described import SAP
+from infra.local.sandbox.edmx import metadata
 from infra.local.sandbox.system import Ground, System
 from infra.local.sandbox.wire import Json, Reply, Request
 
 ODATA = re.compile(r"/sap/opu/odata/sap/(\w+)/(?:(\w+)(?:\(([^)]*)\))?)?")
+METADATA = re.compile(r"/sap/opu/odata/sap/(\w+)/\$metadata")
 TERM = re.compile(r"(\w+) eq '((?:[^']|'')*)'")
 SOAP_PATH = "/sap/bc/srt/scs_ext/sap/journalentrycreaterequestconfi"
 ACTION = "http://sap.com/xi/SAPSCORE/SFIN/JournalEntryCreateRequestConfirmation_In/JournalEntryCreateRequestConfirmation_InRequest"
@@ -76,7 +79,11 @@ class Sap(System):
         self.closed_until: date | None = None
         self.simulate = "yes"
         self.locked = False
+        #: Whether the communication arrangement of the journal service is there (SAP_COM_0002).
+        self.journals = True
         self.client_id, self.client_secret = self.ids.code("client id", 20), self.ids.code("client secret", 40)
+        #: The key of an API management in front of the tenant.
+        self.api_key = self.ids.code("api key", 32)
         self.tokens: dict[str, datetime] = {}
         self.sessions: dict[str, tuple[str, datetime]] = {}
         self.partners: dict[str, Json] = {}
@@ -94,11 +101,13 @@ class Sap(System):
     # --- the door ----------------------------------------------------------------------------------------------
 
     def authorise(self, request: Request) -> Reply | None:
-        """The communication user's name and password, or a token of the client that has not ended."""
+        """The communication user's password, a token of the client that has not ended, or the gateway's key."""
         if request.path == TOKEN_PATH:
             return None
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme == "Basic" and given == _pair(self.user, self.password):
+            return None
+        if request.headers.get("apikey") == self.api_key:
             return None
         if scheme == "Bearer" and self.tokens.get(given, self.now()) > self.now():
             return None
@@ -133,7 +142,10 @@ class Sap(System):
         if request.path == TOKEN_PATH:
             return self._token(request)
         if request.path == SOAP_PATH:
-            return self._soap(request)
+            return self._soap(request) if self.journals else Reply.html(403, "Forbidden")
+        described = METADATA.fullmatch(unquote(request.path))
+        if described is not None and described[1] in SAP:
+            return metadata("1.0", described[1], SAP[described[1]])
         parts = ODATA.fullmatch(unquote(request.path))
         if parts is None or parts[1] not in SERVICES or (parts[2] and parts[2] not in SERVICES[parts[1]]):
             return Refused(404, "/IWFND/MED/170", "No service found").reply()

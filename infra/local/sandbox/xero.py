@@ -21,7 +21,7 @@ from decimal import Decimal
 
 from infra.local.sandbox.agenda import Agenda, Clock
 from infra.local.sandbox.books import Entry, rounded, to_minor
-from infra.local.sandbox.rotating import Rotating
+from infra.local.sandbox.rotating import CONSENT_PATH, Rotating
 from infra.local.sandbox.system import Ground, System
 from infra.local.sandbox.wire import Json, Reply, Request, member
 
@@ -75,7 +75,7 @@ class Xero(System):
 
     def authorise(self, request: Request) -> Reply | None:
         """A token that has not ended, and the organisation that is meant."""
-        if request.path == TOKEN_PATH:
+        if request.path in (TOKEN_PATH, CONSENT_PATH):
             return None
         if not self.tokens.valid(request):
             return Reply.json(401, {"Title": "Unauthorized", "Status": 401, "Detail": "TokenExpired: token expired"})
@@ -114,6 +114,8 @@ class Xero(System):
         """Route one authorised call."""
         if request.path == TOKEN_PATH:
             return self.tokens.exchange(request)
+        if request.path == CONSENT_PATH:
+            return self.tokens.consent(request)
         parts = request.segments
         one = len(parts) == 4 and parts[2] in ("Invoices", "CreditNotes")
         allocating = len(parts) == 5 and (parts[2], parts[4]) == ("CreditNotes", "Allocations")

@@ -51,6 +51,9 @@ class Zendesk(System):
         self.organizations: dict[int, Json] = {}
         self._answered: dict[str, tuple[datetime, bytes, Reply]] = {}
         self._next = 5000
+        #: Calls a minute of the plan, and those of this one.
+        self.allowance = 700
+        self._minute = (0, 0)
 
     def secret(self) -> Json:
         """What the product's secret store holds for this account."""
@@ -98,7 +101,14 @@ class Zendesk(System):
         return request.method == "GET" and bool({"external_id", "name"} & set(request.query))
 
     def act(self, request: Request) -> Reply:
-        """Route one authorised call."""
+        """Route one authorised call; every answer tells what is left of the minute."""
+        minute = int(self.now().timestamp()) // 60
+        self._minute = (minute, self._minute[1] + 1 if self._minute[0] == minute else 1)
+        left = max(0, self.allowance - self._minute[1])
+        told = (("X-Rate-Limit", str(self.allowance)), ("X-Rate-Limit-Remaining", str(left)))
+        return self._act(request).with_headers(*told)
+
+    def _act(self, request: Request) -> Reply:
         parts = request.segments
         if parts[:2] != API:
             return _nothing()

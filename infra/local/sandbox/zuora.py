@@ -74,6 +74,8 @@ class Zuora(System):
         self.told: list[tuple[datetime, str, str, Json]] = []
         self._rows: dict[str, dict[str, list[tuple[datetime, Json | None]]]] = {name: {} for name in LISTS}
         self._tokens: dict[str, datetime] = {}
+        #: Lists that our user may not read.
+        self.denied: set[str] = set()
 
     def secret(self) -> Json:
         """What the product's secret store holds for this tenant."""
@@ -116,6 +118,11 @@ class Zuora(System):
         parts = request.segments
         if len(parts) == 3 and parts[0] == "object-query" and parts[1] in LISTS and request.method == "GET":
             return self._query(parts[1], parts[2], request)
+        if len(parts) == 2 and parts[0] == "object-query" and parts[1] in LISTS and request.method == "GET":
+            if parts[1] in self.denied:
+                return Reply.json(403, {"code": "40300010", "message": f"No permission to read {parts[1]}"})
+            rows = [row for key in self._rows[parts[1]] if (row := self.shown(parts[1], key)) is not None]
+            return Reply.json(200, {"data": rows[: int(request.query.get("pageSize", 10))]})
         if request.path == HISTORY and request.method == "GET":
             return self._history(request)
         return Reply.json(404, {"code": "404", "message": "The requested resource could not be found"})

@@ -236,12 +236,7 @@ class Rotating:
                 return kept
             fields = {"refresh_token": kept.refresh if kept else self.first}
             said = ask(self.post, self.url, str(prepare_token_request("refresh_token", **fields)), _basic(*self.client))
-            now = self.now()
-            days = _number(said.get("x_refresh_token_expires_in"), 86_400 * (self.refresh_days or 0)) // 86_400
-            pair = Pair(
-                str(said["access_token"]), str(said.get("refresh_token") or fields["refresh_token"]), now + life(said),
-                (now + timedelta(days=days)).date().isoformat() if days else "",
-            )  # fmt: skip
+            pair = pair_of(said, fields["refresh_token"], self.now(), self.refresh_days)
             self._unstored = pair
             self._keep(pair)
             return pair
@@ -263,6 +258,13 @@ def ask(post: PostForm, url: str, form: str, headers: Mapping[str, str]) -> Mapp
     if status != 200 or not isinstance(value, str) or not value:
         raise TryAgain("target_credentials", f"HTTP {status} {str(said.get('error', ''))[:80]}", after=60)
     return said
+
+
+def pair_of(said: Mapping[str, Any], refresh: str, now: datetime, refresh_days: int | None) -> Pair:
+    """The pair that an endpoint gave; ``refresh`` is what stays where it gave no other refresh token."""
+    days = _number(said.get("x_refresh_token_expires_in"), 86_400 * (refresh_days or 0)) // 86_400
+    until = (now + timedelta(days=days)).date().isoformat() if days else ""
+    return Pair(str(said["access_token"]), str(said.get("refresh_token") or refresh), now + life(said), until)
 
 
 def life(said: Mapping[str, Any]) -> timedelta:
@@ -313,20 +315,20 @@ def credentials(
                            auth["header_value"], now)  # fmt: skip
         case "oauth2_client_credentials":
             form, headers = _secret_form(auth, given("client_id"), given("client_secret"))
-            return Token(form, _token_url(auth, secret), post, now, headers)
+            return Token(form, token_url(auth, secret), post, now, headers)
         case "oauth2_jwt_assertion" | "oauth2_jwt_bearer":
-            url = _token_url(auth, secret)
+            url = token_url(auth, secret)
             return Token(_assertion_form(auth, secret, url, now), url, post, now)
         case "oauth2_refresh":
             if store is None:
                 raise ValueError("a rotating token needs a store")
             days = _number(auth.get("refresh_days"), 0) or None
             client = (given("client_id"), given("client_secret"))
-            return Rotating(client, given("refresh_token"), _token_url(auth, secret), post, now, store, days)
+            return Rotating(client, given("refresh_token"), token_url(auth, secret), post, now, store, days)
     raise ValueError(f"no such scheme: {auth['scheme']}")
 
 
-def _token_url(auth: Mapping[str, str], secret: Mapping[str, Any]) -> str:
+def token_url(auth: Mapping[str, str], secret: Mapping[str, Any]) -> str:
     """The token endpoint: the secret's own ``token_url`` (where it is on another host), or below the base URL."""
     given = secret.get("token_url")
     if isinstance(given, str) and given:
@@ -357,12 +359,13 @@ def _assertion_form(
     subject = {"subject": _field(secret, "subject")} if as_grant else {}
     audience = str(secret.get("audience") or auth.get("audience") or url)
     claims = {"scope": [auth["scope"]]} if auth.get("scope") else {}
+    lives = _number(auth.get("assertion_life"), ASSERTION_LIFE)
 
     def form() -> str:
         issued = int(now().timestamp())  # by the house's clock, as all times are
         try:
             assertion = sign_jwt_bearer_assertion(
-                kind.import_key(key), client_id, audience, issued_at=issued, expires_at=issued + ASSERTION_LIFE,
+                kind.import_key(key), client_id, audience, issued_at=issued, expires_at=issued + lives,
                 claims=dict(claims), header=dict(head), **subject,
             )  # fmt: skip
         except (ValueError, TypeError, JoseError):

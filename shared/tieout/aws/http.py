@@ -216,7 +216,7 @@ class DropWire:
         try:
             return self._drop.put_once(name, body)
         except ClientError as error:
-            if int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500)) in (401, 403):
+            if _status(error) in (401, 403):
                 raise NeedsHuman("target_forbidden", "the drop bucket", said="the drop bucket") from error
             raise Uncertain("target_lost", type(error).__name__) from error
         except BotoCoreError as error:
@@ -230,11 +230,19 @@ class DropWire:
             raise TryAgain("target_unreachable", type(error).__name__) from error
 
     def names(self, folder: str) -> Sequence[tuple[str, datetime]]:
-        """Look; a failed look changes nothing."""
+        """Look; a failed look changes nothing. Where the role has no right to, no later look is better by itself."""
         try:
             return self._drop.names(folder)
-        except (ClientError, BotoCoreError) as error:
+        except ClientError as error:
+            denied = _status(error) in (401, 403)
+            code = "target_credentials" if denied else "target_unreachable"
+            raise TryAgain(code, type(error).__name__) from error
+        except BotoCoreError as error:
             raise TryAgain("target_unreachable", type(error).__name__) from error
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 500))
 
 
 def http_wire(

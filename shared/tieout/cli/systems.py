@@ -1,7 +1,7 @@
 """``tieout systems``: what is known of each outside system, and how its accounts stood when they were last checked.
 
-``ls`` and ``show`` read declarations and ask no deployment; ``check`` asks one. Exit codes of ``check``: 0 nothing is
-wrong, 1 something is, 2 misunderstood, 3 unreachable or not let in.
+``ls`` and ``show`` read declarations and ask no deployment; ``check`` asks one; ``authorize`` stores what a person's
+consent gives. Exit codes: 0 nothing is wrong, 1 something is, 2 misunderstood, 3 unreachable or not let in.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from tieout import flows, systems
 from tieout.cli import show
 from tieout.cli.client import PROBLEM, Api, Failure, connect
 from tieout.cli.command import AsJson, Token, Url, command, out, waiting
+from tieout.cli.consent import redirected
 from tieout.contract import Asked
 from tieout.core import credentials
 
+#: Where a browser is sent after a consent unless the vendor's app says otherwise.
+REDIRECT = "http://localhost:8912/callback"
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The outside systems that are known.")
 
 
@@ -88,6 +91,31 @@ def check(
     bad = [one["target"] for one in found if one["state"] == "bad"]
     if bad:
         raise Failure(PROBLEM, f"Something is wrong with {', '.join(bad)}.", "Each line above says what.")
+
+
+@app.command("authorize")
+@command
+def authorize(
+    account: Annotated[str, typer.Argument(help="An account whose token rotates (xero:acme, quickbooks:acme).")],
+    stage: Annotated[str, typer.Option(envvar="STAGE", help="Stage of the deployment, as in its secrets' names.")],
+    ledger: Annotated[str, typer.Option(envvar="LEDGER_TABLE", help="The deployment's ledger table.")],
+    redirect: Annotated[str, typer.Option(help="The redirect address that the vendor's app registers.")] = REDIRECT,
+    paste: Annotated[bool, typer.Option("--paste", help="Paste the address instead of listening for it.")] = False,
+    wait: Annotated[int, typer.Option(help="Seconds to listen for the browser.")] = 300,
+) -> None:
+    """Let a person consent, once, and store the first pair of tokens. Needs AWS credentials for secrets and ledger."""
+    from tieout.aws import consent  # nothing else of the command needs AWS
+
+    try:
+        door = consent.open_door(account, stage, ledger)
+        asked = door.ask(redirect)
+        out().print(Text(f"Open this address, consent, and come back:\n\n{asked.url}\n"), soft_wrap=True)
+        address = typer.prompt("The address at which the browser ended") if paste else redirected(redirect, wait)
+        pair = door.answered(asked, address.strip())
+    except consent.NoConsent as refusal:
+        raise Failure(PROBLEM, str(refusal)) from None
+    ends = f"; the refresh token dies on {pair.expires_on} if it is not used" if pair.expires_on else ""
+    out().print(Text(f"{account}: stored{ends}."))
 
 
 def _checks(api: Api, name: str) -> list[dict[str, Any]]:
@@ -169,6 +197,7 @@ def _asked(name: str, reader: Asked) -> dict[str, Any]:
         "asked_secret": f"tieout/<stage>/{name}/<account>",
         "asked_with": reader.auth["scheme"],
         "asking_needs": list(credentials.needs(reader.auth)),
+        "asking_credentials_live": credentials.lives(reader.auth),
         "asked_at_once": reader.budget.concurrency,
         "answers_to_asking": [
             {"status": str(row.status) if row.status > 9 else f"{row.status}xx", "says": row.says,
@@ -186,7 +215,10 @@ def _target(name: str) -> dict[str, Any]:
         "secret": f"tieout/<stage>/{name}/<account>",
         "scheme": scheme.name,
         "secret_needs": list(credentials.needs(target.auth)),
-        "credentials_live": scheme.lifetime,
+        "or_by": [f"{one['scheme']}: {', '.join(credentials.needs(one))}"
+                  for one in credentials.alternatives(target.auth)[1:]],
+        "credentials_live": credentials.lives(target.auth),
+        "credentials_die": credentials.dies(target.auth),
         "credentials_renewed": scheme.renewal,
         "class": f"{target.finds} ({target.finds.name.lower()})",
         "quiet_seconds": quiet.period,

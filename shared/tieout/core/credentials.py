@@ -69,36 +69,83 @@ def needs(auth: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(named if auth["scheme"] == "drop" else ["base_url", *named])
 
 
-def chosen(auth: Mapping[str, str], secret: Mapping[str, Any]) -> Mapping[str, str]:
-    """The declaration by which an account is reached: the scheme itself, or the one that it names under ``or``.
+def alternatives(auth: Mapping[str, str]) -> tuple[Mapping[str, str], ...]:
+    """The declaration itself, and one for each further scheme that it names under ``or`` (between blanks)."""
+    return (auth, *({**auth, "scheme": other} for other in auth.get("or", "").split()))
 
-    Which of the two holds is the account's matter: the other one where its secret fills it. Neither may rotate.
+
+def chosen(auth: Mapping[str, str], secret: Mapping[str, Any]) -> Mapping[str, str]:
+    """The declaration by which an account is reached: the scheme itself, or one that it names under ``or``.
+
+    Which one holds is the account's matter: the one that its setting ``scheme`` names, else the first other one that
+    its secret fills. Where there is a choice, none may rotate.
     """
-    if "or" not in auth:
-        return auth
-    other = {**auth, "scheme": auth["or"]}
-    return other if not _missing(other, secret) else auth
+    settings = secret.get("settings")
+    named = settings.get("scheme") if isinstance(settings, Mapping) else None
+    known = alternatives(auth)
+    asked = [one for one in known if one["scheme"] == named]
+    filled = [one for one in known[1:] if not _missing(one, secret)]
+    return next(iter([*asked, *filled]), auth)
 
 
 def missing(auth: Mapping[str, str], secret: Mapping[str, Any]) -> tuple[str, ...]:
-    """Fields that the secret lacks."""
+    """Fields that the secret lacks. Of a file drop it needs none, unless it names a host."""
+    if auth["scheme"] == "drop":
+        return _missing_of_host(secret) if secret.get("host") else ()
     return _missing(chosen(auth, secret), secret)
 
 
 def _missing(auth: Mapping[str, str], secret: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(name for name in needs(auth) if not isinstance(secret.get(name), str) or not secret[name])
+    return tuple(name for name in needs(auth) if not _given(secret, name))
 
 
-def days_left(secret: Mapping[str, Any], today: date) -> int | None:
-    """Whole days until what a person must renew is dead; negative once it is. ``None`` where nobody said when.
+def _missing_of_host(secret: Mapping[str, Any]) -> tuple[str, ...]:
+    there = {
+        "user": _given(secret, "user"),
+        "password or private_key": _given(secret, "password") or _given(secret, "private_key"),
+        "host_key": bool(secret.get("host_key")),
+    }
+    return tuple(name for name, given in there.items() if not given)
 
-    The day is the secret's ``expires_on`` (YYYY-MM-DD), written by the person who made the credential, or by the
-    renewal of a rotating token. ``ValueError`` where it is no day.
+
+def _given(secret: Mapping[str, Any], name: str) -> bool:
+    return isinstance(secret.get(name), str) and bool(secret[name])
+
+
+def active(secret: Mapping[str, Any], field: str) -> int:
+    """How many signing secrets (or shared credentials) a source's field lists."""
+    listed = secret.get(field)
+    return sum(bool(one) for one in listed if isinstance(one, str)) if isinstance(listed, list | tuple) else 0
+
+
+def nearest(secret: Mapping[str, Any], today: date) -> tuple[str, int] | None:
+    """What of a secret dies first, and in how many whole days (negative once it is dead); ``None`` where nobody said.
+
+    ``expires_on`` is a day (YYYY-MM-DD), or a day for each field that has one; it is written by the person who made the
+    credential, or by the renewal of a rotating token. ``ValueError`` where it is no day.
     """
     said = secret.get("expires_on")
-    if not said:
-        return None
-    return (date.fromisoformat(str(said)) - today).days
+    days = said if isinstance(said, Mapping) else {"": said} if said else {}
+    found = [(str(field), (date.fromisoformat(str(day)) - today).days) for field, day in days.items()]
+    return min(found, key=lambda one: one[1], default=None)
+
+
+def lives(auth: Mapping[str, str]) -> str:
+    """How long the credentials of a declaration live, as far as the vendor says so."""
+    if days := auth.get("key_days"):
+        return f"{days} days at most"
+    if SCHEMES[auth["scheme"]].rotates and (days := auth.get("refresh_days")):
+        return f"the refresh token {days} days without a use"
+    return SCHEMES[auth["scheme"]].lifetime
+
+
+def dies(auth: Mapping[str, str]) -> str:
+    """Where the day of their death is known from."""
+    if auth.get("key_days"):
+        return "on `expires_on`, which must be written down"
+    if SCHEMES[auth["scheme"]].rotates:
+        return "on the day that the stored pair names; each renewal moves it on"
+    return "on `expires_on`, where it is written down"
 
 
 @dataclass(frozen=True, repr=False)

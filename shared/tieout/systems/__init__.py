@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from tieout.contract import Lister, Reader, Source, Target
+    from tieout.contract import Asked, Lister, Reader, Source, Target
     from tieout.core.checkup import Checks
 
 #: Every system, in the order in which pages show them: name, and what it is to us. A source tells us things, a reader
@@ -81,6 +81,19 @@ def lister(name: str) -> Lister:
         raise KeyError(name)
     module = import_module(f"tieout.systems.{name}.reader")
     return cast("Lister", getattr(module, "LISTER", None) or module.READER)
+
+
+@cache
+def keeper(name: str) -> Asked | None:
+    """Who keeps the subscriptions of the source called ``name``; ``None`` where nothing of it runs out or is missing.
+
+    It is the reader itself, unless that module has a ``KEEPER`` beside it: one that is let in in another way.
+    """
+    if name not in READERS:
+        return None
+    module = import_module(f"tieout.systems.{name}.reader")
+    found = getattr(module, "KEEPER", None) or module.READER
+    return cast("Asked", found) if hasattr(found, "keep") else None
 
 
 @cache

@@ -9,27 +9,32 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote
 
 from tieout import mappings, systems, tables
-from tieout.contract import Target, Wire
+from tieout.contract import Asked, Folder, Measured, Target, Wire
 from tieout.core import checkup, keys, ledger
-from tieout.core.checkup import Checks, Finding, Metadata
+from tieout.core.checkup import Checks, Finding, Metadata, Permission
 from tieout.core.classify import Answer, classify
 from tieout.core.exchange import read_answer
 from tieout.core.ledger import stamp
-from tieout.core.verdicts import Verdict
+from tieout.core.parse import write_json
+from tieout.core.verdicts import Uncertain, Verdict
 from tieout.core.writes import Change, Item
 from tieout.work import credentials
 from tieout.work.credentials import Standing
-from tieout.work.ports import Ledger, Ports
+from tieout.work.ports import Ledger, Ports, Unavailable
+
+if TYPE_CHECKING:
+    from tieout.core.described import Sent
 
 EVERY: Final = timedelta(hours=6)
 #: Checks are not begun with less than this many seconds left, and after so many accounts the next run goes on.
 MARGIN: Final = 30.0
 _STANDS: Final[Mapping[str, checkup.State]] = {
     "good": "good", "soon": "warn", "dead": "bad", "incomplete": "bad", "missing": "bad", "unknown": "unknown",
+    "untold": "warn", "unheard": "warn",
 }  # fmt: skip
 
 
@@ -65,64 +70,149 @@ def check(ports: Ports, account: str) -> list[Finding]:
     declared = systems.checks(system)
     if standing.state in ("missing", "incomplete") or declared is None:
         return found
-    target = systems.target(system)
+    if heard := credentials.hearing(ports, account, ports.now().date()):
+        found.append(Finding("signing secrets", _STANDS[heard.state], _signing(heard)))
+    called = credentials.called(system)
     try:
-        return found + _asked(target, ports.wire(target, name), declared, ports)
+        wire = ports.wire(called, name)
+        if declared.folders:
+            return found + _listed(wire, declared, ports)
+        return found + _asked(called, wire, declared, ports, ports.secrets.get(system, name) or {})
     except Verdict as verdict:
         return [*found, checkup.failed("connection", verdict)]
+    except Unavailable:
+        return [*found, Finding("connection", "unknown", "the secret could not be read")]
 
 
 def _credentials(standing: Standing) -> str:
     if standing.lacks:
         return f"the secret lacks {', '.join(standing.lacks)}"
     if standing.days is not None:
-        return f"{standing.days} days left"
-    return {"missing": "there is no secret", "unknown": "the secret could not be read"}.get(
-        standing.state, "no end known"
-    )
+        return f"{standing.days} days left" + (f", of {standing.ending}" if standing.ending else "")
+    said = {"missing": "there is no secret", "unknown": "the secret could not be read",
+            "untold": "it dies, and no expires_on says when"}  # fmt: skip
+    return said.get(standing.state, "no end known")
 
 
-def _asked(target: Target, wire: Wire, declared: Checks, ports: Ports) -> list[Finding]:
+def _signing(heard: Standing) -> str:
+    if heard.lacks:
+        return f"no {', '.join(heard.lacks)}: nothing that its sender tells is taken"
+    return f"{heard.active} active" if heard.days is None else f"{heard.active} active, {_credentials(heard)}"
+
+
+def _listed(wire: Wire, declared: Checks, ports: Ports) -> list[Finding]:
+    """Of a file drop: that it is there, lets us in, and shows its folders."""
     found: list[Finding] = []
-    last: Answer | None = None
-    more = {header: wire.settings.get(name, "") for header, name in declared.settings.items()}
-    for one in declared.permissions:
+    for folder in declared.folders:
+        name = folder.format(today=ports.now().date())
         try:
-            last = _call(target, wire, one.method, one.path, {**one.headers, **more}, one.body)
-            found.append(Finding(one.says, "good", "shown"))
+            found.append(Finding(f"may list {name}", "good", f"{len(cast('Folder', wire).names(name))} files"))
         except Verdict as verdict:
-            found.append(checkup.failed(one.says, verdict))
-    if last is not None:
-        found.append(checkup.clock(last, ports.now(), target.quiet.clock_skew))
-        found += checkup.limits(declared.limits, last.headers)
-    for described in declared.metadata:
-        try:
-            answer = _call(
-                target, wire, described.method, described.path, {**described.headers, **more}, described.body
-            )
-            live = checkup.fields(described, read_answer(answer))
-            found.append(checkup.drift(described, written(target, described), live))
-        except Verdict as verdict:
-            found.append(checkup.failed(f"fields of {described.kind} {described.action}", verdict))
+            found.append(checkup.failed(f"may list {name}", verdict))
     return found
 
 
-def _call(target: Target, wire: Wire, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
-    path = re.sub(r"\{(\w+)\}", lambda name: quote(wire.settings.get(name[1], ""), safe=""), path)
-    answer = wire.call(method, path, headers=headers, body=body)
-    verdict = classify(target.verdicts, answer, answer.body[:300].decode("utf-8", "replace"))
-    if verdict is not None:
-        raise verdict
-    return answer
+def _asked(called: Asked, wire: Wire, declared: Checks, ports: Ports, secret: Mapping[str, Any]) -> list[Finding]:
+    settings = wire.settings
+    more = {header: settings.get(name, "") for header, name in declared.settings.items()}
+    ask = _Calls(called, wire, more, settings)
+    found = [_permitted(ask, one, secret) for one in declared.permissions if _matters(one.when, settings)]
+    if ask.last is not None:
+        found.append(checkup.clock(ask.last, ports.now(), called.quiet.clock_skew))
+        found += [*checkup.limits(declared.limits, ask.headers), *_kept(called, wire, declared)]
+    matter = [one for one in declared.metadata if _matters(one.when, settings)]
+    return found + [_drift(ask, one, cast("Target", called)) for one in matter]
 
 
-def written(target: Target, described: Metadata) -> frozenset[str]:
-    """The fields at the top of what our mapping writes."""
-    name = target.actions[described.kind, described.action].mapping
+def _matters(when: tuple[str, tuple[str, ...]] | None, settings: Mapping[str, str]) -> bool:
+    return when is None or settings.get(when[0], "") in when[1]
+
+
+class _Calls:
+    """The calls of one check: one that was made already is not made again."""
+
+    def __init__(self, called: Asked, wire: Wire, more: Mapping[str, str], settings: Mapping[str, str]) -> None:
+        self._called, self._wire, self._more, self._settings = called, wire, more, settings
+        self._made: dict[tuple[str, str, bytes | None], Answer] = {}
+        self.last: Answer | None = None
+        #: What any answer told in its headers.
+        self.headers: dict[str, str] = {}
+
+    def __call__(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None, proof: bytes = b""
+    ) -> Answer:
+        """The answer, which the verdict table does not refuse, or which has the text of ``proof``."""
+        path = re.sub(r"\{(\w+)\}", lambda name: quote(self._settings.get(name[1], ""), safe=""), path)
+        if (method, path, body) not in self._made:
+            answer = self._wire.call(method, path, headers={**headers, **self._more}, body=body)
+            self._judge(answer, proof)
+            self._made[method, path, body] = self.last = answer
+            self.headers |= answer.headers
+        return self._made[method, path, body]
+
+    def _judge(self, answer: Answer, proof: bytes) -> None:
+        if proof and proof in answer.body:
+            return
+        verdict = classify(self._called.verdicts, answer, answer.body[:300].decode("utf-8", "replace"))
+        if verdict is not None:
+            raise verdict
+        if proof:
+            raise Uncertain("target_unclear", f"HTTP {answer.status} without what it should show")
+
+
+def _permitted(ask: _Calls, one: Permission, secret: Mapping[str, Any]) -> Finding:
+    """What one question about our rights was answered. What a secret lent to it is never in the finding."""
+    lent = {name: str(secret.get(field, "")) for name, field in one.secret.items()}
+    body = write_json(lent) if lent else one.body
+    try:
+        answer = ask(one.method, one.path, one.headers, body, one.proof)
+        if one.holds and not checkup.shows(read_answer(answer), one.holds):
+            return Finding(one.says, "bad", f"the answer does not show it: {_wanted(one)}")
+    except Verdict as verdict:
+        found = checkup.failed(one.says, verdict)
+        said = verdict.code if lent else found.said
+        return Finding(one.says, found.state if one.sure else "unknown", said)
+    return Finding(one.says, "good", "shown; it is not told whether we may write" if one.untold else "shown")
+
+
+def _wanted(one: Permission) -> str:
+    return ", ".join(f"{name or 'the answer'} with {value}" for name, value in one.holds.items())
+
+
+def _kept(called: Asked, wire: Wire, declared: Checks) -> list[Finding]:
+    """The limits that we keep, and beside them what the account itself says that it takes at once."""
+    rates = [(rate.calls, rate.seconds) for rate in called.budget.rates]
+    measured = isinstance(called, Measured)
+    ours = checkup.declared_limits(called.budget.concurrency, rates, bool(declared.limits) or measured)
+    return [_measured(cast("Measured", called), wire, called.budget.concurrency), ours] if measured else [ours]
+
+
+def _measured(called: Measured, wire: Wire, kept: int) -> Finding:
+    try:
+        return checkup.at_once(called.allows(wire), kept)
+    except Verdict:  # no right to it: a smaller role is the better one
+        return checkup.at_once(None, kept)
+
+
+def _drift(ask: _Calls, one: Metadata, target: Target) -> Finding:
+    from tieout.core import described  # a cold start has no description to read
+
+    try:
+        live = described.described(one.reading, ask(one.method, one.path, one.headers, one.body))
+    except Verdict as verdict:
+        return checkup.failed(one.says, verdict)
+    return described.compare(one, written(target, one), live)
+
+
+def written(target: Target, one: Metadata) -> Sent:
+    """The fields that our mapping writes, in the part of the payload that is described."""
+    from tieout.core.described import Sent, sent_by
+
+    name = target.actions[one.kind, one.action].mapping
     if name is None:
-        return frozenset()
+        return Sent()
     loaded = mappings.load(name, tables.load().columns())
-    return frozenset(re.split(r"[.\[]", rule.field)[0] for rule in loaded.rules)
+    return sent_by([(rule.field, rule.optional) for rule in loaded.rules], one.inside)
 
 
 # --- what is kept, asked for and shown --------------------------------------------------------------------------------

@@ -1,18 +1,19 @@
 """Subscriptions kept: a source that forgets whom it tells after some days is told again in time.
 
-A run looks at every account of such a source, within its budget, and renews what has little time left; what fails is
-tried by the next run, of which there are several before anything runs out. An account without a notification address is
-not set up for it.
+A run looks at every account of such a source, within its budget, and makes or renews what is missing or has little time
+left; what fails is tried by the next run, of which there are several before anything runs out. An account without a
+notification address is not set up for it; nor is one that is not switched on, where its source has a switch.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from tieout import systems
-from tieout.contract import Keeps
+from tieout.contract import Keeps, Switched
 from tieout.core.verdicts import Verdict
 from tieout.core.windows import Job
 from tieout.tables import Tables
@@ -26,13 +27,11 @@ JOB: Final = Job(
 
 
 def accounts(tables: Tables) -> list[tuple[str, str]]:
-    """Every source account whose source must be told again, in the order of the table."""
-    named = (row.key.partition(":") for row in tables.tables["source_accounts"].rows)
-    return [
-        (system, account)
-        for system, _, account in dict.fromkeys(named)
-        if system in systems.READERS and isinstance(systems.reader(system), Keeps)
-    ]
+    """Every account whose source must be told: of the source accounts, then of the routes."""
+    named = [str(row.key) for row in tables.tables["source_accounts"].rows]
+    named += [route.target for route in tables.routes]
+    parts = [one.partition(":") for one in dict.fromkeys(named)]
+    return [(system, account) for system, _, account in parts if systems.keeper(system) is not None]
 
 
 def run(ports: Ports, tables: Tables) -> dict[str, int]:
@@ -54,16 +53,16 @@ def keep(ports: Ports, tables: Tables) -> dict[str, int]:
 
 
 def _keep(ports: Ports, system: str, account: str) -> dict[str, int]:
-    reader = systems.reader(system)
+    keeper = systems.keeper(system)
     secret = ports.secrets.get(system, account) or {}
     words = secret.get(systems.source(system).secrets_field) or []
-    if not (secret.get("settings") or {}).get("notification_url") or not words or not isinstance(reader, Keeps):
+    if keeper is None or not isinstance(keeper, Keeps) or not _set_up(keeper, secret.get("settings") or {}, words):
         return {}
     asking = Asking(ports, {}, f"{system}:{account}")
-    wire = asking.begin(reader, account)
+    wire = asking.begin(keeper, account)
     try:
         # Of two active words the first is the newer; the other stays good for what was sent before.
-        done = reader.keep(wire, str(words[0]), ports.now())
+        done = keeper.keep(wire, str(words[0]) if words else "", ports.now())
         asking.heard(None)
     except Verdict as verdict:
         asking.heard(verdict)
@@ -71,3 +70,10 @@ def _keep(ports: Ports, system: str, account: str) -> dict[str, int]:
     finally:
         asking.end()
     return dict(done)
+
+
+def _set_up(keeper: Keeps, settings: Mapping[str, Any], words: Sequence[Any]) -> bool:
+    """Whether an account wants its subscriptions kept: its switch is on, else it has an address and a word for it."""
+    if isinstance(keeper, Switched):
+        return bool(settings.get(keeper.switch[0]) == keeper.switch[1])
+    return bool(settings.get("notification_url")) and bool(words)

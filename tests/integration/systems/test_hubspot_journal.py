@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from infra.local.sandbox import Fault, When
 from infra.local.sandbox.hubspot import HubSpot
+from tests.fakes import World
 from tests.integration.systems.conftest import Bench
 from tieout import systems
 from tieout.aws.http import HttpWire
 from tieout.contract import Page, Read, Span
 from tieout.core.verdicts import NeedsHuman, TryAgain
+from tieout.work import subscriptions
 
 NEVER = When(hold=True)
 TYPES = ("company.changed", "deal.propertyChange.dealstage")
@@ -164,3 +167,58 @@ def test_an_entry_that_fails_is_a_verdict_and_is_read_the_next_time(portal: Port
         portal.walk()
     assert fault.struck
     assert len(portal.walk()[0]) == 1
+
+
+# --- its subscriptions -------------------------------------------------------------------------------------------
+def kept(portal: Portal) -> dict[str, int]:
+    """A run of the schedule over an account that the routes name."""
+    keeper = systems.keeper("hubspot")
+    assert keeper is not None
+    secret = {**portal.there.secret(), **portal.more}
+    wire = HttpWire(keeper, portal.there.account, lambda: secret, portal.bench.now)
+    world = World(lambda system, account: wire)
+    world.time = portal.bench.now()
+    world.secrets.values["hubspot", portal.there.account] = secret
+    route = SimpleNamespace(target=f"hubspot:{portal.there.account}")
+    known: Any = SimpleNamespace(tables={"source_accounts": SimpleNamespace(rows=())}, routes=(route,))
+    return subscriptions.keep(world.ports(), known)
+
+
+def test_the_journal_s_subscriptions_are_made_once_for_deals_and_companies(portal: Portal) -> None:
+    assert kept(portal) == {"subscriptions_failed": 0, "subscriptions_good": 0, "subscriptions_made": 2}
+    assert kept(portal) == {"subscriptions_failed": 0, "subscriptions_good": 2, "subscriptions_made": 0}
+    made = {row["objectTypeId"]: row for row in portal.there.subscriptions}
+    assert set(made) == {"0-2", "0-3"}
+    assert (made["0-3"]["actions"], made["0-3"]["properties"]) == (["CREATE", "UPDATE"], ["dealstage"])
+    assert {"name", "payment_terms"} <= set(made["0-2"]["properties"])
+    assert {row["portalId"] for row in portal.there.subscriptions} == {int(portal.there.account)}
+
+
+def test_what_another_subscription_of_the_app_tells_of_is_not_left_out(portal: Portal) -> None:
+    theirs = {"id": 1, "subscriptionType": "OBJECT", "portalId": int(portal.there.account), "objectTypeId": "0-3",
+              "actions": ["DELETE"], "properties": ["amount"]}  # fmt: skip
+    portal.there.subscriptions.append(theirs)
+    assert kept(portal)["subscriptions_made"] == 2
+    [deals] = [row for row in portal.there.subscriptions if row["objectTypeId"] == "0-3"]
+    assert (deals["actions"], deals["properties"]) == (["CREATE", "DELETE", "UPDATE"], ["amount", "dealstage"])
+    portal.there.subscriptions[0] |= {"properties": None}
+    assert kept(portal)["subscriptions_good"] == 2, "one without properties tells of all"
+
+
+def test_an_app_without_the_scopes_reads_its_journal_all_the_same_and_the_run_tells_of_it(portal: Portal) -> None:
+    portal.there.granted = {"developer.webhooks_journal.read"}
+    assert kept(portal)["subscriptions_failed"] == 1
+    assert portal.walk() == ([], "")
+
+
+def test_a_portal_whose_journal_is_not_switched_on_is_left_alone(portal: Portal) -> None:
+    portal.more = {"settings": {}}
+    assert kept(portal) == {"subscriptions_failed": 0}
+    assert portal.there.subscriptions == []
+
+
+def test_an_account_that_is_no_portal_s_number_is_told_of_and_the_run_goes_on(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(portal.there, "account", "acme")
+    assert kept(portal) == {"subscriptions_failed": 1}

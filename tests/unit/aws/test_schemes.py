@@ -156,8 +156,7 @@ def test_no_other_scheme_rotates_because_one_store_belongs_to_one_scheme() -> No
     for name in systems.TARGETS:
         auth = systems.target(name).auth
         if "or" in auth:
-            assert not SCHEMES[auth["or"]].rotates
-            assert not SCHEMES[auth["scheme"]].rotates
+            assert not any(SCHEMES[one["scheme"]].rotates for one in declared.alternatives(auth))
 
 
 def test_every_target_declares_a_known_scheme() -> None:
@@ -359,8 +358,21 @@ def test_a_throttled_store_is_asked_again_and_then_told() -> None:
 
 def test_days_left_are_counted_to_the_day_and_unknown_where_nobody_said() -> None:
     today = date(2026, 11, 24)
-    assert declared.days_left({"expires_on": "2026-12-04"}, today) == 10
-    assert declared.days_left({"expires_on": "2026-11-23"}, today) == -1
-    assert declared.days_left({}, today) is None
-    with pytest.raises(ValueError, match="isoformat"):
-        declared.days_left({"expires_on": "soon"}, today)
+    assert declared.nearest({"expires_on": "2026-12-04"}, today) == ("", 10)
+    assert declared.nearest({"expires_on": "2026-11-23"}, today) == ("", -1)
+    assert declared.nearest({}, today) is None
+    by_field = {"api_key": "2027-01-01", "webhook_secrets": "2026-11-25"}
+    assert declared.nearest({"expires_on": by_field}, today) == ("webhook_secrets", 1)
+    for no_day in ("soon", {"api_key": "soon"}):
+        with pytest.raises(ValueError, match="isoformat"):
+            declared.nearest({"expires_on": no_day}, today)
+
+
+def test_an_account_may_name_the_scheme_by_which_it_is_reached() -> None:
+    auth = {"scheme": "basic", **AUTH["basic"], "or": "header_key bearer_key", "header": "X", "field": "api_key"}
+    assert declared.chosen(auth, FILLED)["scheme"] == "header_key", "the first other one that is filled"
+    for name in ("basic", "header_key", "bearer_key"):
+        assert declared.chosen(auth, FILLED | {"settings": {"scheme": name}})["scheme"] == name
+    assert declared.chosen(auth, FILLED | {"settings": {"scheme": "magic"}})["scheme"] == "header_key"
+    named = {"base_url": "x", "login": "u", "password": "p", "settings": {"scheme": "bearer_key"}}
+    assert declared.missing(auth, named) == ("api_key",), "what it named is what it must hold"

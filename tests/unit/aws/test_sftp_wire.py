@@ -15,8 +15,10 @@ import asyncssh
 import pytest
 
 from infra.local.sftp import SftpServer, public
+from tests.fakes import World
 from tieout.aws.sftp import SftpWire
 from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain
+from tieout.work import checkup
 from tieout.work.ports import Unavailable
 
 NAME = "out/b1-DE01.csv"
@@ -181,3 +183,22 @@ def test_no_other_room_loads_the_library() -> None:
         "sys.exit('asyncssh' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_check_of_a_drop_connects_and_sees_a_folder_that_is_missing_and_a_stranger_s_key(server: SftpServer) -> None:
+    secret = dict(server.secret())
+    world = World(lambda system, account: SftpWire(account, lambda: secret, 10))
+    world.secrets.values["legacy", "acme"] = secret
+
+    def look() -> dict[str, tuple[str, str]]:
+        return {one.what: (one.state, one.said) for one in checkup.check(world.ports(), "legacy:acme")}
+
+    assert look() == {
+        "credentials": ("good", "no end known"),
+        "may list in/": ("good", "0 files"),
+        "may list out/": ("good", "0 files"),
+    }  # fmt: skip
+    (server.root / "out").rmdir()
+    assert look()["may list out/"] == ("bad", "target_no_such_thing: the drop folder")
+    secret["host_key"] = public(asyncssh.generate_private_key("ssh-ed25519"))
+    assert look()["may list in/"][0] == "bad"

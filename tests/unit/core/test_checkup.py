@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
-from tieout.core.checkup import Finding, Limit, Metadata, clock, drift, failed, fields, limits, worst
+from tieout.core.checkup import (
+    Finding,
+    Limit,
+    Metadata,
+    at_once,
+    clock,
+    declared_limits,
+    failed,
+    limits,
+    worst,
+)
 from tieout.core.classify import Answer
+from tieout.core.described import Field, Reading, Sent, compare
 from tieout.core.ledger import instant
 from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain
 
@@ -48,23 +59,37 @@ def test_a_limit_without_its_whole_is_short_only_when_nothing_is_left() -> None:
     assert [limits([rest], {"x-minlimit-remaining": left})[0].state for left in ("1", "0")] == ["good", "warn"]
 
 
-def test_fields_are_keys_or_named_members_and_an_empty_description_shows_nothing() -> None:
-    keyed = Metadata("invoice", "create", "/x", members=("properties",))
-    named = Metadata("invoice", "create", "/x", members=("fields",), named="name")
-    assert fields(keyed, {"properties": {"a": {}, "b": {}}}) == frozenset({"a", "b"})
-    assert fields(named, {"fields": [{"name": "a"}, {"label": "b"}, "c"]}) == frozenset({"a"})
-    nothing: list[Any] = [None, {}, {"properties": {}}, {"fields": []}, [], "x"]
-    for body in nothing:
-        assert fields(keyed, body) is None
-        assert fields(named, body) is None
+def test_what_a_limit_is_of_may_stand_in_a_header_of_its_own() -> None:
+    rest = Limit("calls of the day", "left", whole="whole")
+    [found] = limits([rest], {"left": "9", "whole": "100"})
+    assert (found.state, found.said) == ("warn", "9 left of 100")
+    assert limits([rest], {"left": "9", "whole": "many"})[0].said == "9 left"
 
 
-def test_what_we_write_and_they_no_longer_know_is_named() -> None:
-    declared = Metadata("invoice", "create", "/x", skip=("id",))
-    assert drift(declared, frozenset({"a", "id"}), frozenset({"a", "b"})).state == "good"
-    gone = drift(declared, frozenset({"a", "c", "d"}), frozenset({"a"}))
-    assert (gone.state, gone.said) == ("bad", "not known there any more: c, d")
-    assert drift(declared, frozenset({"a"}), None).state == "unknown"
+def test_what_we_write_and_they_describe_otherwise_is_a_finding() -> None:
+    declared = Metadata("invoice", "create", "/x", Reading(), {"a": "string(10)"}, skip=("id",), given=("d",))
+    sent = Sent(frozenset({"a", "id"}), frozenset({"b"}))
+
+    def found(live: dict[str, Field], one: Metadata = declared) -> tuple[str, str]:
+        said = compare(one, sent, live)
+        return said.state, said.said
+
+    assert found({"a": Field("string", 10), "b": Field(), "d": Field(required=True)}) == ("good", "all 2 known")
+    assert found({"a": Field("string", 9)}) == (
+        "bad", "not known there any more: b; a takes 9 characters, not 10"
+    )  # fmt: skip
+    assert found({}) == ("unknown", "the description lists no fields")
+    wanting = {"a": Field(), "b": Field(), "c": Field(required=True)}
+    assert found(wanting) == ("bad", "mandatory and never sent: c")
+    unsure = replace(declared, reading=Reading(sure=False))
+    assert found(wanting, unsure) == ("warn", "mandatory and never sent: c")
+    assert found({**wanting, "a": Field("number")}, unsure)[0] == "bad"
+
+
+def test_the_limits_that_we_keep_are_named_and_the_account_s_own_goes_before_them() -> None:
+    assert declared_limits(5, [(500, 60)], told=False).said == "none is told, declared: 5 calls at once, 500 in 60 s"
+    assert declared_limits(None, [], told=True).said == "declared: no limit"
+    assert [at_once(allowed, 5).state for allowed in (None, 4, 5)] == ["unknown", "warn", "good"]
 
 
 def test_a_refusal_is_bad_and_a_silence_is_unknown() -> None:

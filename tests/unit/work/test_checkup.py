@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.fakes import World
-from tieout import tables
+from tieout import systems, tables
+from tieout.aws.http import DropWire
 from tieout.contract import Called, Wire
 from tieout.core import keys
 from tieout.core.classify import Answer
@@ -91,19 +93,68 @@ def test_a_wire_that_cannot_be_made_is_a_finding() -> None:
     made = World(none)
     made.secrets.values["stripe", "acct_us"] = SECRET
     found = checkup.check(made.ports(), ACCOUNT)
-    assert [(one.what, one.state) for one in found] == [("credentials", "good"), ("connection", "bad")]
+    assert [(one.what, one.state) for one in found] == [
+        ("credentials", "good"), ("signing secrets", "warn"), ("connection", "bad"),
+    ]  # fmt: skip
 
 
-def test_every_account_that_we_call_can_be_checked_and_one_that_is_only_asked_for_its_credentials() -> None:
-    made = World()
+class Drop:
+    """A drop whose folders hold two files, or that answers with an error of S3's."""
+
+    def __init__(self, status: int = 200) -> None:
+        self.status = status
+        self.asked: list[str] = []
+
+    def names(self, folder: str) -> list[tuple[str, datetime]]:
+        self.asked.append(folder)
+        if self.status != 200:
+            facts = {"Error": {"Code": "x"}, "ResponseMetadata": {"HTTPStatusCode": self.status}}
+            raise ClientError(facts, "ListObjectsV2")  # type: ignore[arg-type]
+        return [(f"{folder}{name}", datetime(2026, 11, 20, tzinfo=UTC)) for name in "ab"]
+
+    def put_once(self, name: str, body: bytes) -> bool:
+        raise AssertionError("a check writes nothing")
+
+    def get(self, name: str) -> bytes | None:
+        raise AssertionError("a check reads no file")
+
+
+def dropped(drop: Drop) -> World:
+    return World(lambda system, account: DropWire(account, drop))
+
+
+def test_every_account_that_we_call_can_be_checked() -> None:
+    made = dropped(Drop())
     every = credentials.accounts(tables.load())
     assert checkup.run(made.ports(), every)["accounts_checked"] == len(every)
     assert {"zuora:acme-eu", "chargebee:acme-eu"} <= set(every)
+    assert all(systems.checks(one.partition(":")[0]) is not None for one in every)
 
 
-def test_a_file_target_is_checked_for_what_it_has() -> None:
-    found = checkup.check(World().ports(), "legacy:acme")
-    assert [(one.what, one.state) for one in found] == [("credentials", "good")]
+def test_every_system_that_is_called_declares_checks() -> None:
+    called = {*systems.TARGETS, *systems.READERS, *systems.LISTERS}
+    assert {name for name in called if systems.checks(name) is None} == set()
+
+
+@pytest.mark.parametrize(
+    ("account", "folders"),
+    [
+        ("legacy:acme", ["in/", "out/"]),
+        ("extract:acme", ["documents/ingest_date=2026-11-20/", "manifests/ingest_date=2026-11-20/"]),
+    ],
+)
+def test_a_drop_is_asked_for_each_of_its_folders(account: str, folders: list[str]) -> None:
+    found = checkup.check(dropped(drop := Drop()).ports(), account)
+    assert drop.asked == folders
+    assert [(one.what, one.state, one.said) for one in found[1:]] == [
+        (f"may list {folder}", "good", "2 files") for folder in folders
+    ]
+
+
+@pytest.mark.parametrize(("status", "state"), [(403, "bad"), (503, "unknown")])
+def test_a_drop_that_lets_nobody_in_is_bad_and_one_that_is_out_of_reach_unknown(status: int, state: str) -> None:
+    found = checkup.check(dropped(Drop(status)).ports(), "legacy:acme")
+    assert [one.state for one in found] == ["good", state, state]
 
 
 def test_what_is_kept_and_shown_holds_nothing_of_a_secret() -> None:

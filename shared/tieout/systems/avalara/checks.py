@@ -5,4 +5,6 @@ from __future__ import annotations
 from tieout.core.checkup import Checks, Permission
 from tieout.systems.avalara.target import HEADERS
 
-CHECKS = Checks(permissions=(Permission("may read companies", "/api/v2/companies?$top=1", headers=HEADERS),))
+CHECKS = Checks(
+    permissions=(Permission("may read companies", "/api/v2/companies?$top=1", headers=HEADERS, untold=True),)
+)

@@ -6,7 +6,8 @@ from tieout.core.checkup import Checks, Permission
 
 CHECKS = Checks(
     permissions=(
-        Permission("may read customers", "/api/v2/customers?limit=1"),
-        Permission("may read subscriptions", "/api/v2/subscriptions?limit=1"),
+        Permission("may read customers", "/api/v2/customers?limit=1", untold=True),
+        Permission("may read subscriptions", "/api/v2/subscriptions?limit=1", untold=True),
+        Permission("may read events", "/api/v2/events?limit=1"),
     ),
 )

@@ -10,17 +10,17 @@ guide (2026-03) and not verified on a portal. On where ``settings.journal`` of t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
 from tieout.contract import Page, Poll, Quiet, Span, Wire
-from tieout.core.classify import READING, Row
+from tieout.core.classify import READING, Answer, Row
 from tieout.core.clocks import EventInstant
-from tieout.core.exchange import judge, member, read_answer
+from tieout.core.exchange import JSON, judge, member, read_answer
 from tieout.core.parse import write_json
-from tieout.core.verdicts import NeedsHuman, TryAgain
+from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain
 from tieout.systems.hubspot.source import SEEN
 from tieout.systems.hubspot.target import TARGET, error_text
 
@@ -29,6 +29,12 @@ JOURNAL: Final = "/webhooks-journal/journal-local/2026-03"
 OBJECTS: Final[Mapping[str, str]] = {"0-2": "company", "0-3": "deal"}
 #: Properties of which a change is told, by object.
 TOLD: Final[Mapping[str, frozenset[str]]] = {"company": SEEN, "deal": frozenset({"dealstage"})}
+SUBSCRIPTIONS: Final = "/webhooks-journal/subscriptions/2026-03"
+#: Scopes of a token that may read and make subscriptions, and the actions that we want told.
+MANAGING: Final = (
+    "developer.webhooks_journal.subscriptions.read", "developer.webhooks_journal.subscriptions.write"
+)  # fmt: skip
+ACTIONS: Final = ("CREATE", "UPDATE")
 VERDICTS: Final[Sequence[Row]] = (
     Row(423, TryAgain, "target_conflict", retry_after=True),
     Row(477, TryAgain, "target_down", retry_after=True),
@@ -45,6 +51,7 @@ class Journal:
         "scheme": "oauth2_client_credentials", "token_path": "/oauth/2026-03/token",
         "scope": "developer.webhooks_journal.read",
     }  # fmt: skip
+    switch = ("journal", "on")
     #: Hosts that its files may lie on, beside the account's own.
     elsewhere = (".amazonaws.com",)
     quiet = Quiet(client_timeout=10, longest_processing=0, search_lag=0, clock_skew=2, period=0)
@@ -55,7 +62,7 @@ class Journal:
 
     def listed(self, wire: Wire, span: Span, page: str) -> Page:
         """One entry of the journal, behind the last one that was read; the first asking walks up to the span."""
-        if wire.settings.get("journal") != "on":
+        if wire.settings.get(self.switch[0]) != self.switch[1]:
             return Page([])
         at = page or span.place
         entry = self._entry(wire, at)
@@ -132,4 +139,70 @@ def _milliseconds(at: datetime) -> int:
     return int(at.timestamp() * 1000)
 
 
+class Subscriber:
+    """Makes the journal's subscriptions of one portal, so that changes stand in it at all; holds nothing.
+
+    Its token has scopes of its own: an app that was not granted them reads a journal whose subscriptions a person made.
+    """
+
+    name = "hubspot"
+    auth: Mapping[str, str] = {**Journal.auth, "scope": " ".join(MANAGING)}
+    switch = Journal.switch
+    quiet = Journal.quiet
+    budget = Journal.budget
+    verdicts = VERDICTS
+
+    def keep(self, wire: Wire, secret: str, now: datetime) -> Mapping[str, int]:
+        """See the contract: a subscription for deals and for companies, with what another one of the app's has as well.
+
+        The call that makes one changes the one that is there: nothing that it tells of is left out.
+        """
+        if not wire.account.isdigit():
+            raise NeedsHuman("source_unreadable", "no portal", said="an account that is no portal's number")
+        shown = self._answer(wire.call("GET", SUBSCRIPTIONS, headers={"Accept": JSON}))
+        rows = member(shown, "results")
+        if not isinstance(rows, list):
+            raise NeedsHuman("source_unreadable", "no list", said="no list of subscriptions")
+        done = {"subscriptions_good": 0, "subscriptions_made": 0}
+        for number, kind in OBJECTS.items():
+            there = [row for row in rows if _about(row, number, wire.account)]
+            if any(_covers(row, TOLD[kind]) for row in there):
+                done["subscriptions_good"] += 1
+                continue
+            body = write_json(_wanted(number, kind, wire.account, there))
+            headers = {"Content-Type": JSON, "Accept": JSON}
+            self._answer(wire.call("POST", SUBSCRIPTIONS, headers=headers, body=body))
+            done["subscriptions_made"] += 1
+        return done
+
+    def _answer(self, answer: Answer) -> Any:
+        judge(self.verdicts, answer, error_text(answer))
+        try:
+            return read_answer(answer)
+        except Uncertain as unclear:
+            raise TryAgain("target_unclear", unclear.log, **unclear.facts) from unclear
+
+
+def _about(row: Any, number: str, portal: str) -> bool:
+    """Whether a subscription is about all objects of a kind in our portal."""
+    named = (str(member(row, "subscriptionType")), str(member(row, "objectTypeId")), str(member(row, "portalId")))
+    return named == ("OBJECT", number, portal) and not member(row, "objectIds")
+
+
+def _covers(row: Any, names: Iterable[str]) -> bool:
+    """Whether it tells of everything that we want to know; one without properties tells of all."""
+    told = member(row, "properties")
+    return set(ACTIONS) <= set(member(row, "actions") or ()) and (not told or set(names) <= set(told))
+
+
+def _wanted(number: str, kind: str, portal: str, there: Sequence[Any]) -> dict[str, Any]:
+    actions = {*ACTIONS, *(str(one) for row in there for one in member(row, "actions") or ())}
+    names = {*TOLD[kind], *(str(one) for row in there for one in member(row, "properties") or ())}
+    return {
+        "subscriptionType": "OBJECT", "portalId": int(portal), "objectTypeId": number, "actions": sorted(actions),
+        "properties": sorted(names),
+    }  # fmt: skip
+
+
 LISTER = Journal()
+KEEPER = Subscriber()

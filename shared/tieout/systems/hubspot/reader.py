@@ -19,6 +19,7 @@ from tieout.core.clocks import EventInstant
 from tieout.core.exchange import JSON, judge, member, read_answer
 from tieout.core.parse import write_json
 from tieout.core.verdicts import Ignore, NeedsHuman, TryAgain, Verdict
+from tieout.systems.hubspot.journal import KEEPER as KEEPER
 from tieout.systems.hubspot.journal import LISTER as LISTER
 from tieout.systems.hubspot.journal import VERDICTS
 from tieout.systems.hubspot.source import SEEN

@@ -49,6 +49,8 @@ class NetSuite:
         "token_path": "/services/rest/auth/oauth2/v1/token",
         "scope": "rest_webservices",
         "algorithm": "ES256",
+        # Token-based authentication, for an account that is not moved yet: Oracle takes it until its sunset of TBA.
+        "or": "oauth1",
     }
     finds = Finds.UNIQUE
     quiet = Quiet(client_timeout=30, longest_processing=120, search_lag=0, clock_skew=5, period=240)

@@ -54,7 +54,7 @@ class Odoo:
     """Posts to and finds in one company of an Odoo database; holds nothing."""
 
     name = "odoo"
-    auth: Mapping[str, str] = {"scheme": "bearer_key", "field": "api_key"}
+    auth: Mapping[str, str] = {"scheme": "bearer_key", "field": "api_key", "key_days": "90"}
     finds = Finds.SEARCHABLE
     quiet = Quiet(client_timeout=30, longest_processing=120, search_lag=0, clock_skew=5, period=240)
     reference = Reference("TIE-", 30)

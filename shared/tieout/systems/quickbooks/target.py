@@ -47,6 +47,8 @@ class QuickBooks:
         "token_path": "/oauth2/v1/tokens/bearer",
         "scope": "com.intuit.quickbooks.accounting",
         "refresh_days": "100",
+        "authorize_url": "https://appcenter.intuit.com/connect/oauth2",
+        "company": "realmId",
     }
     finds = Finds.LAGGING
     quiet = Quiet(client_timeout=30, longest_processing=120, search_lag=60, clock_skew=5, period=300)

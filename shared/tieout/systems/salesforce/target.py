@@ -31,6 +31,11 @@ class Salesforce:
     auth: Mapping[str, str] = {
         "scheme": "oauth2_client_credentials",
         "token_path": "/services/oauth2/token",
+        # By a certificate instead of a secret; of a sandbox org the secret's own `audience` is test.salesforce.com.
+        "or": "oauth2_jwt_bearer",
+        "algorithm": "RS256",
+        "audience": "https://login.salesforce.com",
+        "assertion_life": "180",
     }
     finds = Finds.UNIQUE
     quiet = Quiet(client_timeout=20, longest_processing=120, search_lag=0, clock_skew=5, period=210)

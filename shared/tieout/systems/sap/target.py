@@ -73,10 +73,12 @@ class Sap:
     """Posts to and finds in one S/4HANA Cloud tenant; holds nothing."""
 
     name = "sap"
-    #: A communication user, or a client whose token endpoint (``token_url``) the secret names: it is another host's.
+    #: A communication user; or a client whose token endpoint (``token_url``) the secret names, which is another host's;
+    #: or the key of an API management in front of the tenant, which has the communication user itself.
     auth: Mapping[str, str] = {
         "scheme": "basic", "user": "user", "password": "password",
-        "or": "oauth2_client_credentials", "token_path": "/oauth/token", "client_auth": "basic",
+        "or": "oauth2_client_credentials header_key", "token_path": "/oauth/token", "client_auth": "basic",
+        "header": "APIKey", "field": "api_key",
     }  # fmt: skip
     finds = Finds.SEARCHABLE
     #: SAP publishes no longest run of a request; its gateways give up after some minutes.

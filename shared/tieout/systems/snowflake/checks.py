@@ -7,6 +7,8 @@ from tieout.systems.snowflake.target import API, HEADERS, TABLE, statement
 
 CHECKS = Checks(
     permissions=(
-        Permission(f"may read {TABLE}", API, "POST", statement(f"SELECT REF FROM {TABLE} LIMIT 0", ()), HEADERS),
+        Permission(
+            f"may read {TABLE}", API, "POST", statement(f"SELECT REF FROM {TABLE} LIMIT 0", ()), HEADERS, untold=True
+        ),
     ),
-)
+)  # fmt: skip

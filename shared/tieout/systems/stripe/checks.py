@@ -6,7 +6,11 @@ from tieout.core.checkup import Checks, Permission
 
 CHECKS = Checks(
     permissions=(
-        Permission("may read customers", "/v1/customers?limit=1"),
-        Permission("may read subscriptions", "/v1/subscriptions?limit=1"),
+        Permission("may read customers", "/v1/customers?limit=1", untold=True),
+        Permission("may read subscriptions", "/v1/subscriptions?limit=1", untold=True),
+        *(
+            Permission(f"may read {listed.replace('_', ' ')}", f"/v1/{listed}?limit=1")
+            for listed in ("invoices", "credit_notes", "balance_transactions", "events")
+        ),
     ),
 )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from tieout.core.checkup import Checks, Limit, Permission
 
 API = "/api.xro/2.0"
+ACCEPT = {"Accept": "application/json"}
 CHECKS = Checks(
     permissions=tuple(
-        Permission(f"may read {listed}", f"{API}/{listed}?page=1&pageSize=1", headers={"Accept": "application/json"})
+        Permission(f"may read {listed}", f"{API}/{listed}?page=1&pageSize=1", headers=ACCEPT, untold=True)
         for listed in ("Contacts", "Invoices", "CreditNotes", "Payments")
     ),
     limits=(

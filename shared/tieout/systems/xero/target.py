@@ -49,6 +49,8 @@ class Xero:
         "token_path": "/connect/token",
         "scope": "offline_access accounting.transactions accounting.contacts",
         "refresh_days": "60",
+        "authorize_url": "https://login.xero.com/identity/connect/authorize",
+        "pkce": "S256",
     }
     finds = Finds.LAGGING
     quiet = Quiet(client_timeout=30, longest_processing=120, search_lag=60, clock_skew=5, period=300)
