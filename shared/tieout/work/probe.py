@@ -35,6 +35,8 @@ MARGIN: Final = 15.0
 LANE_AGAIN: Final = timedelta(seconds=90)
 #: Seconds between two looks at a target at which something waits, while a run of probe lasts.
 TAP_EVERY: Final = 5.0
+#: Letting go is two calls of the ledger: it goes on when work that asks a target is not begun any more.
+TAP_MARGIN: Final = 5.0
 #: What is not to be looked at before that is left to the next run.
 TAP_WITHIN: Final = timedelta(minutes=1)
 #: What stands behind a head is looked at for its own sake only this rarely.
@@ -43,6 +45,8 @@ TURN_AGAIN: Final = timedelta(hours=6)
 BURY_AT: Final = 3
 #: A lane that stands still is looked at ever more rarely: its head has a due time of its own.
 LANE_LEAST, LANE_MOST = 90, 3600
+#: The longest time in seconds between two looks for a posting in doubt.
+LOOK_MOST: Final = 300
 #: How many calls in a row may end with the process that made them, nothing of them found at the target, before a person
 #: gets their document: it may be what ends them.
 MOST_LAPSES: Final = 8
@@ -58,11 +62,16 @@ def probe(ports: Ports, limit: int = 200, then: Callable[[], object] = lambda: N
     now = stamp(ports.now())
     seen: set[Key] = set()
     waited: set[Key] = set()
+    tapped = ports.now()
     while True:
         rows = [Key(row["pk"], row["sk"]) for row in ports.ledger.due(now, limit)]
         fresh = [key for key in rows if key not in seen]
         waited |= _page(ports, fresh, now, done)
         seen.update(fresh)
+        if ports.now() - tapped >= timedelta(seconds=TAP_EVERY):
+            # However much else is due: what waits at a target goes as soon as there is room for it.
+            _let_all_go(ports, sorted(waited), done)
+            tapped = ports.now()
         # What was looked at and is still listed (the index lags) must not be looked at for ever.
         if len(rows) < limit or not fresh or ports.remaining() < MARGIN:
             break
@@ -75,20 +84,26 @@ def probe(ports: Ports, limit: int = 200, then: Callable[[], object] = lambda: N
 
 def _tap(ports: Ports, budgets: Sequence[Key], done: Counter[str]) -> None:
     """Stay with the targets at which something waits and let go what has room, every few seconds of the minute."""
-    while budgets and ports.remaining() > MARGIN + TAP_EVERY:
+    while budgets and ports.remaining() > TAP_MARGIN + TAP_EVERY:
         before = ports.now()
         ports.pause(TAP_EVERY)
         if ports.now() <= before:
             return
-        batch = post_verb.Batch(ports)
-        try:
-            batch.read(budgets)
-            budgets = [key for key in budgets if _soon(batch.view.get(key) or {}, ports)]
-            for key in budgets:
-                done[_let_go(batch, batch.view[key] or {})] += 1
-            ports.queues.send(batch.sends)
-        except Verdict as obstacle:
-            ports.log("probe_obstacle", item="tap", code=obstacle.code)
+        budgets = _let_all_go(ports, budgets, done)
+
+
+def _let_all_go(ports: Ports, budgets: Sequence[Key], done: Counter[str]) -> Sequence[Key]:
+    """Let go what has room at each of the targets; those at which something may go before the next run."""
+    batch = post_verb.Batch(ports)
+    try:
+        batch.read(budgets)
+        budgets = [key for key in budgets if _soon(batch.view.get(key) or {}, ports)]
+        for key in budgets:
+            done[_let_go(batch, batch.view[key] or {})] += 1
+        ports.queues.send(batch.sends)
+    except Verdict as obstacle:
+        ports.log("probe_obstacle", item="tap", code=obstacle.code)
+    return budgets
 
 
 def _soon(budget: Item, ports: Ports) -> bool:
@@ -307,7 +322,9 @@ def _in_doubt(batch: post_verb.Batch, item: Item) -> str:
             broker.looked(ports, batch.view, slots, verdict)
         until = verdict.facts.get("until")
         wait = ledger.instant(until) - now if until else timedelta()
-        postpone(batch, item, max(wait, ledger.backoff(item.get("looks", 0), item["key"], least=20)))
+        # However long the target is away: once it is back, doubts of its first hour must not wait for another.
+        soon = ledger.backoff(item.get("looks", 0), item["key"], least=20, most=LOOK_MOST)
+        postpone(batch, item, max(wait, soon))
         return "could not look"
     broker.looked(ports, batch.view, slots, None)
     return _found(batch, item, found)

@@ -365,3 +365,34 @@ def test_probe_stays_with_a_target_at_which_something_waits_while_time_passes(on
     on.settle()
     assert on.world.remaining <= 60.0 - probe.TAP_EVERY
     assert line.calls == 3
+
+
+def test_probe_lets_go_between_two_pages_of_what_else_is_due(on: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backlog of what is due must not be gone through first: the target stood idle for as long."""
+    line = limited(on, 1)
+    invoices(on, 1, 2, 3)
+    on.settle()
+    assert line.calls == 1
+    ports = on.world.ports()
+    due = [{"pk": f"P#{number}", "sk": "-", "due": ""} for number in range(3)]
+
+    def slow(ports: Any, rows: Any, now: str, done: Any) -> set[Key]:
+        """A page of half a minute with nothing in it but the word that something waits at a target."""
+        on.world.later(seconds=30)
+        return {KEY}
+
+    monkeypatch.setattr(probe, "_page", slow)
+    monkeypatch.setattr(ports.ledger, "due", lambda now, limit: [due.pop()] if due else [])
+    assert not on.world.queues.sent
+    assert probe.probe(ports, limit=1)["let go"]
+    assert on.world.queues.sent
+
+
+def test_a_doubt_of_a_long_outage_is_looked_at_soon_after_its_end(on: Stage) -> None:
+    on.targets["netsuite"].trouble.append(refuses(Uncertain("target_lost")))
+    invoices(on, 1)
+    on.settle()
+    on.one("invoice")["looks"] = 40
+    on.world.ledger.items[KEY]["paused_until"] = stamp(on.world.time + timedelta(minutes=10, seconds=5))
+    assert on.probe(minutes=10)["could not look"] == 1
+    assert on.one("invoice")["due"] <= stamp(on.world.time + timedelta(seconds=probe.LOOK_MOST))
