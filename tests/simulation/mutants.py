@@ -88,7 +88,7 @@ MUTANTS: Final[Sequence[Mutant]] = (
     _m("looks take no slot", (Q, "    if not slots.held or slots.tokens < 1:\n", "    if False:\n")),
     _m("looks do not ask the breaker", (Q, "    if paused > stamp(now):\n        raise NotYet", "    if False:\n        raise NotYet"), ("tieout.core.capacity", "if paused > stamp(now):", "if False:")),
     _m("what waits goes by age alone", (L, 'int(posting.get("priority", 50)) * STEP', "0 * STEP")),
-    _m("what waits goes last come, first served", (Q, "return ours[:room], following, left", "return ours[-room:], following, left")),
+    _m("what waits first is passed over", (Q, "for row in rows[: room + passed]]", "for row in rows[-(room + passed) :]]")),
     _m("who comes later overtakes", ("tieout.core.gates", "rank(scene.posting) >= waits:", "rank(scene.posting) >= '~':")),
     _m("what waits is never let go", (Q, "room = min(capacity.room(budget, system.budget, system.quiet.clock_skew, now), LET_GO_MOST)", "room = 0")),
     _m("a budget at which something waits is not due", (Q, "        values |= ledger.due(key.pk, look)\n    if not values", "        pass\n    if not values"),
@@ -113,7 +113,8 @@ MUTANTS: Final[Sequence[Mutant]] = (
     _m("429 means refused", ("tieout.core.classify", 'Row(429, TryAgain, "target_busy"', 'Row(429, NeedsHuman, "target_busy"')),
     _m("503 means not done", ("tieout.systems.netsuite.target", 'Row(503, Uncertain, "target_down")', 'Row(503, TryAgain, "target_down")')),
     _m("an undeclared 5xx means not done", ("tieout.core.classify", 'return Uncertain("target_unclear"', 'return TryAgain("target_unclear"')),
-    _m("Retry-After is believed without limit", ("tieout.core.classify", "RETRY_AFTER_MOST = 900", "RETRY_AFTER_MOST = 10**8")),
+    _m("Retry-After is believed without limit", ("tieout.core.classify", "RETRY_AFTER_MOST = 900", "RETRY_AFTER_MOST = 10**8"),
+       ("tieout.core.capacity", "ASKED_MOST: Final = 900", "ASKED_MOST: Final = 10**8")),
     _m("the read-back's failure means not done", ("tieout.core.exchange", "raise Uncertain(\"target_unclear\", f\"HTTP {answer.status}, answer too long\"", "raise TypeError(\"too long\""),
        ("tieout.work.post", "except Verdict as verdict:\n        failure = verdict\n", "except Verdict as verdict:\n        failure = TryAgain(verdict.code) if 'read-back' in verdict.log else verdict\n")),
     # --- nothing waits unseen
@@ -260,7 +261,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 def hunt(mutant: Mutant, seeds: int) -> str:
     """What kills the mutant, as a sentence; ``survived`` where nothing does."""
     sys.meta_path.insert(0, _Finder(mutant))
-    from tests.simulation import coverage, desk, exhaustive, history, poison
+    from tests.simulation import coverage, desk, exhaustive, history, poison, queued
     from tests.simulation.cheap import cheap
 
     with cheap():
@@ -268,7 +269,7 @@ def hunt(mutant: Mutant, seeds: int) -> str:
             found = history.attempt(seed, coverage.focus(seed))
             if found:
                 return f"seed {seed}: {found[0]}"
-        told = poison.broken()
+        told = poison.broken() or queued.broken()
         if told:
             return told
         for which in (*desk.singles(), *desk.pairs()):
