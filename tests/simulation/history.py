@@ -354,6 +354,13 @@ def attempt(seed: int, focus: tuple[str, str] | None = None) -> list[str]:
         return [f"the checker stumbles: {type(error).__name__} {error}"]
 
 
+def once_more(seed: int, pair: str) -> list[str]:
+    """What breaks in a seed that once failed: without a focus, with the one it had then, and with today's."""
+    label, _, kind = pair.partition("/")
+    then = play(seed, (label, kind) if kind else None, steered=False)
+    return [*play(seed).violations, *then.violations, *play(seed, coverage.focus(seed)).violations]
+
+
 def _replay(world: World) -> list[str]:
     """I8: the whole inbound log once more changes neither a book nor a state."""
     before = check.state(world)

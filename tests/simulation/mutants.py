@@ -265,10 +265,14 @@ def hunt(mutant: Mutant, seeds: int) -> str:
     from tests.simulation.cheap import cheap
 
     with cheap():
-        for seed in (*range(min(FIRST, seeds)), *(seed for seed, _ in history.kept_seeds())):
+        for seed in range(min(FIRST, seeds)):
             found = history.attempt(seed, coverage.focus(seed))
             if found:
                 return f"seed {seed}: {found[0]}"
+        for seed, pair in history.kept_seeds():
+            found = history.once_more(seed, pair)
+            if found:
+                return f"seed {seed} of seeds.txt: {found[0]}"
         told = poison.broken() or queued.broken()
         if told:
             return told

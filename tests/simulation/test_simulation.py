@@ -43,11 +43,8 @@ def test_no_single_fault_at_any_boundary_breaks_anything(name: str) -> None:
 
 @pytest.mark.parametrize(("seed", "pair"), history.kept_seeds())
 def test_a_seed_that_once_failed_fails_no_more(seed: int, pair: str) -> None:
-    label, _, kind = pair.partition("/")
     with cheap():
-        assert history.play(seed).violations == []
-        assert history.play(seed, (label, kind) if kind else None, steered=False).violations == []
-        assert history.play(seed, coverage.focus(seed)).violations == []
+        assert history.once_more(seed, pair) == []
 
 
 def test_a_seed_is_the_same_history_in_any_process() -> None:
