@@ -44,14 +44,17 @@ class Scene:
 
     def know_a_customer(self) -> None:
         """As if onboarding had been long ago."""
-        row = self.stripe.add_customer("Initech", "ap@initech.example", when=When(hold=True))
         ref = systems.target("netsuite").reference.of(f"customer/{CUSTOMER}")
+        ours = {"tieout_ref": systems.target("stripe").reference.of(f"customer/{CUSTOMER}"), "canonical_id": CUSTOMER}
+        row = self.stripe.add_customer("Initech", "ap@initech.example", ours, when=When(hold=True))
         self.known = ref
         remote = self.sandboxes.netsuite.add_customer(ref, "Initech", "US01").id
         self.customer = row["id"]
         key = keys.link_item("customer", f"stripe:acct_us:{row['id']}")
-        link = {"pk": key.pk, "sk": key.sk, "what": "link", "canonical": CUSTOMER, "at:netsuite:acme": str(remote)}
-        self.ledger.write([Put(link | {"at:stripe:acct_us": row["id"]})])
+        first = keys.link_item("customer", CUSTOMER)
+        at = {"at:netsuite:acme": str(remote), "at:stripe:acct_us": row["id"]}
+        link = {"what": "link", "canonical": CUSTOMER, **at}
+        self.ledger.write([Put({"pk": one.pk, "sk": one.sk, **link}) for one in (first, key)])
 
     def bill(self, amount: int = 10_000, when: When | None = None) -> dict[str, Any]:
         """An invoice of one line; its event is on its way."""

@@ -36,9 +36,10 @@ def test_an_account_its_invoice_and_its_payment_reach_the_erp_to_the_cent() -> N
     with scene() as on:
         billed(on)
         on.settle()
-        assert {item["state"] for item in on.events()} == {ledger.MADE}
+        assert {item["state"] for item in on.events() if item["source"] == "zuora"} == {ledger.MADE}
         assert ends(on) == {"customer": "0", "invoice": "53550 EUR", "payment": "53550 EUR"}
-        assert len(on.sandboxes.calls(QUERY)) == 3
+        # The checks of the account list a page of each kind; what is read again is asked for by its id.
+        assert len([call for call in on.sandboxes.calls(QUERY) if call.path.count("/") == 3]) == 3
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def test_whatever_the_tenant_does_meanwhile_each_document_is_there_once(fault: F
         billed(on)
         on.settle()
         assert fault.struck
-        assert {item["state"] for item in on.events()} == {ledger.MADE}
+        assert {item["state"] for item in on.events() if item["source"] == "zuora"} == {ledger.MADE}
         assert ends(on) == {"customer": "0", "invoice": "53550 EUR", "payment": "53550 EUR"}
 
 
@@ -69,7 +70,7 @@ def test_what_an_object_query_shows_late_is_waited_for() -> None:
         on.sandboxes.of(Zuora).lag = 300
         billed(on)
         on.settle()
-        assert {item["state"] for item in on.events()} == {ledger.MADE}
+        assert {item["state"] for item in on.events() if item["source"] == "zuora"} == {ledger.MADE}
         assert ends(on)["invoice"] == "53550 EUR"
 
 
