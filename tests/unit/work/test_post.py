@@ -403,6 +403,19 @@ def test_a_late_invoice_whose_tax_is_filed_waits_for_a_person(on: Stage) -> None
     assert on.targets["netsuite"].calls == 0
 
 
+def test_an_index_that_lags_does_not_cut_the_quiet_period_short(on: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seed 1588: only the item says when it is due."""
+    on.targets["netsuite"].trouble.append(refuses(Uncertain("target_lost")))
+    invoice(on)
+    on.settle()
+    posting = on.one("invoice")
+    assert posting["state"] == ledger.IN_DOUBT
+    rows = [{"pk": posting["pk"], "sk": posting["sk"], "due": ledger.stamp(on.world.time)}]
+    monkeypatch.setattr(on.world.ledger, "due", lambda now, limit: rows)
+    assert not on.probe(seconds=1)
+    assert on.one("invoice")["state"] == ledger.IN_DOUBT
+
+
 # --- what ends its process ---------------------------------------------------------------------------------------
 def attempt(on: Stage, *, dies: bool) -> str:
     """One attempt at the invoice, which ends with its process, and what probe does until the next; its state then."""
