@@ -4,7 +4,7 @@ A worker takes tokens with its slot, spends them when it likes while its lease r
 back when each call was *answered*. A token therefore counts in every window from before its call goes out until a
 whole window after its answer, whatever the network, the garbage collector or a clock within the declared skew does in
 between: no window of the target's ever holds more calls than it allows. Answered calls are counted in cells of a
-forty-eighth of the window, rounded up. Pure; instants are milliseconds inside, stamps outside.
+ninety-sixth of the window, rounded up. Pure; instants are milliseconds inside, stamps outside.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tieout.core.ledger import instant, stamp
 from tieout.core.writes import Item
 
 #: Cells of a window: what is lost to rounding is one of them.
-CELLS: Final = 48
+CELLS: Final = 96
 #: How soon to ask again where all tokens are with others who have not said yet what they used.
 OTHERS_AGAIN: Final = timedelta(seconds=5)
 
