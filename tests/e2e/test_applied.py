@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import pytest
@@ -43,6 +43,16 @@ def installed(erp: str) -> dict[str, Table]:
     }  # fmt: skip
 
 
+@contextmanager
+def booking(erp: str) -> Iterator[Scene]:
+    """A world where Acme Inc keeps its books in ``erp``, with a customer there."""
+    rows = [Route("erp", erp, "acme", entity="US01", kind=kind) for kind in KINDS]
+    with routed(*rows, **installed(erp)), scene(customer=False) as made:
+        made.customer = made.stripe.add_customer("Initech", "ap@initech.example")["id"]
+        made.settle()
+        yield made
+
+
 @pytest.fixture(params=ERPS)
 def erp(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -50,11 +60,7 @@ def erp(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def on(erp: str) -> Iterator[Scene]:
-    """A world where Acme Inc keeps its books elsewhere, with a customer."""
-    rows = [Route("erp", erp, "acme", entity="US01", kind=kind) for kind in KINDS]
-    with routed(*rows, **installed(erp)), scene(customer=False) as made:
-        made.customer = made.stripe.add_customer("Initech", "ap@initech.example")["id"]
-        made.settle()
+    with booking(erp) as made:
         yield made
 
 

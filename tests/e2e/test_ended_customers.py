@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 
 import pytest
 
 from infra.local.sandbox import Fault, Line
-from tests.e2e.scene import Scene, scene
-from tests.e2e.test_applied import KINDS, installed
-from tests.routed import routed
+from tests.e2e.scene import Scene
+from tests.e2e.test_applied import booking
 from tieout import systems
 from tieout.core import ledger
-from tieout.core.routing import Route
 from tieout.work import ask
 from tieout.work.settle import Wish, settle
 
 #: Of each ERP: the call that makes an invoice, and what it says of one for a customer that is no more.
 MAKES = {"quickbooks": "POST .*/invoice$", "xero": "PUT .*/Invoices$"}
 SAYS = {"quickbooks": "made inactive", "xero": "must be un-archived"}
-
-
-@contextmanager
-def booking(erp: str) -> Iterator[Scene]:
-    """A world where Acme Inc keeps its books in ``erp``, with a customer there."""
-    rows = [Route("erp", erp, "acme", entity="US01", kind=kind) for kind in KINDS]
-    with routed(*rows, **installed(erp)), scene(customer=False) as made:
-        made.customer = made.stripe.add_customer("Initech", "ap@initech.example")["id"]
-        made.settle()
-        yield made
 
 
 def invoices(on: Scene, erp: str) -> int:

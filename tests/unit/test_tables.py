@@ -136,6 +136,12 @@ MISTAKES = [
     ("ownership.yaml", "customer.email", "customer.mail", "no field 'mail' in 'customer.mail'"),
     ("ownership.yaml", "customer.email", "custmer.email", "no kind of document 'custmer'; did you mean 'customer'?"),
     ("ownership.yaml", "other: case", "other: cases", "column 'other' is one of ignored, case, last_wins, not 'cases'"),
+    (
+        "ownership.yaml",
+        "value: salesforce, other: case}",
+        "value: salesforce, other: ignored}",
+        "'customer.legal_name' cannot be left out of a document: 'case' or 'last_wins', not 'ignored'",
+    ),
     ("ownership.yaml", "key: payout", "key: payot", "no kind of document 'payot'; did you mean 'payout'?"),
     ("limits.yaml", "invoice:USD", "invoce:USD", "no kind of document 'invoce'; did you mean 'invoice'?"),
     ("limits.yaml", "invoice:USD", "invoice", "no currency ''"),

@@ -106,6 +106,8 @@ def _ownership(row: Row, _: set[str]) -> Iterator[str]:
         if step not in fields:
             yield f"no field {step!r} in {row.key!r}{suggest(step, fields)}"
             return
+        if row.cells["other"] == "ignored" and fields[step].is_required():
+            yield f"{row.key!r} cannot be left out of a document: 'case' or 'last_wins', not 'ignored'"
         model = _inner(fields[step].annotation)
 
 

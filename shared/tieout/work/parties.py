@@ -76,7 +76,8 @@ class Party:
     def said(self, doc: Document, known: Tables) -> Change | None:
         """What a source says of the fields that are its own to say, for whoever says something else of them later."""
         words = dict(_own_words(doc, doc, known)) if isinstance(doc, Customer) and self.link else {}
-        return Change(keys.link_item("customer", self.canonical), set=words, upsert=True) if words else None
+        link = keys.link_item("customer", self.canonical)
+        return Change(link, set={"what": "link", **words}, upsert=True) if words else None
 
     def queue(self, flow: flows.Flow) -> flows.Flow:
         """``flow`` with the lane of this customer's changes: whom its source has brought, behind its creation."""

@@ -68,7 +68,7 @@ def probe(ports: Ports, limit: int = 200, then: Callable[[], object] = lambda: N
         fresh = [key for key in rows if key not in seen]
         waited |= _page(ports, fresh, now, done)
         seen.update(fresh)
-        if ports.now() - tapped >= timedelta(seconds=TAP_EVERY):
+        if waited and ports.now() - tapped >= timedelta(seconds=TAP_EVERY):
             # However much else is due: what waits at a target goes as soon as there is room for it.
             _let_all_go(ports, sorted(waited), done)
             tapped = ports.now()
