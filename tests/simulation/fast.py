@@ -228,7 +228,7 @@ class LeanQueue(Queue):
             if again:
                 self.hub.at(self.hub.now + self.visibility, lambda: self._again(again))
             kept = {one.group for one in again}
-            for group in {one.group for one in batch} - kept:
+            for group in dict.fromkeys(one.group for one in batch if one.group not in kept):
                 self._free(group)
             self.hub.at(self.hub.now, self.pump)
 

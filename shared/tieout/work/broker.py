@@ -24,8 +24,8 @@ from tieout.core.writes import Change, Item, Refused, Write
 from tieout.work.commit import View, commit, together
 from tieout.work.ports import Ports, Send
 
-#: Postings that one look lets go at most, and that one transaction moves.
-LET_GO_MOST: Final = 500
+#: Postings that one look lets go at most: with a look every five seconds, more than a busy account takes meanwhile.
+LET_GO_MOST: Final = 1000
 #: How often, and for how many seconds at a time, a batch waits for a slot; with less time left it does not.
 SLOT_WAITS, SLOT_WAIT, ENOUGH = 2, 1.0, 45.0
 #: A budget's due time is only written where it would come this much too late: probe comes once a minute.
@@ -386,7 +386,27 @@ def let_go(ports: Ports, view: View, target: str) -> list[Send]:
         view[key] = refusal.seen[0]
         return []
     view[key] = {**budget, "pk": key.pk, "sk": key.sk, **change.set, "rev": int(budget.get("rev", 0)) + 1}
-    return _move_out(ports, items, now)
+    sends = _move_out(ports, items, now)
+    if len(sends) < len(items):
+        _not_out(ports, view, key, len(items) - len(sends))
+    return sends
+
+
+def _not_out(ports: Ports, view: View, key: Key, count: int) -> None:
+    """Take back what was counted as let go and is not: another was moving the same postings out meanwhile.
+
+    Left in the count, it would keep as much room shut until it is given up as lost.
+    """
+
+    def compose(seen: View) -> list[Write]:
+        budget = seen.get(key) or {}
+        values = capacity.came_back(budget, count, ports.now())
+        return [Change(key, set=values, add={"rev": 1}, when={"rev": budget.get("rev")})]
+
+    try:
+        commit(ports.ledger, view, "", compose)
+    except TryAgain:
+        ports.log("room_left_to_expire", target=key.pk.removeprefix("B#"))
 
 
 def _first(ports: Ports, target: str, room: int) -> tuple[list[Item], str, str]:

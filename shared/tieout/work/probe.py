@@ -47,6 +47,8 @@ BURY_AT: Final = 3
 LANE_LEAST, LANE_MOST = 90, 3600
 #: The longest time in seconds between two looks for a posting in doubt.
 LOOK_MOST: Final = 300
+#: How soon a look for which there was no room is tried again at the earliest.
+ROOM_AGAIN: Final = timedelta(seconds=20)
 #: How many calls in a row may end with the process that made them, nothing of them found at the target, before a person
 #: gets their document: it may be what ends them.
 MOST_LAPSES: Final = 8
@@ -320,14 +322,24 @@ def _in_doubt(batch: post_verb.Batch, item: Item) -> str:
         ports.log("look_failed", posting=item["key"], code=verdict.code)
         if asked:
             broker.looked(ports, batch.view, slots, verdict)
-        until = verdict.facts.get("until")
-        wait = ledger.instant(until) - now if until else timedelta()
-        # However long the target is away: once it is back, doubts of its first hour must not wait for another.
-        soon = ledger.backoff(item.get("looks", 0), item["key"], least=20, most=LOOK_MOST)
-        postpone(batch, item, max(wait, soon))
+        postpone(batch, item, _look_again(item, verdict, now))
         return "could not look"
     broker.looked(ports, batch.view, slots, None)
     return _found(batch, item, found)
+
+
+def _look_again(item: Item, verdict: Verdict, now: datetime) -> timedelta:
+    """How soon to look again after a look that did not come to an answer.
+
+    Where only room was wanting, as soon as there may be some: a backlog that takes all room for hours must not make
+    the doubts of the outage its last. Where the target is away, ever more rarely, but once it is back, doubts of its
+    first hour must not wait for another.
+    """
+    until = verdict.facts.get("until")
+    wait = ledger.instant(until) - now if until else timedelta()
+    if verdict.code == "budget_spent":
+        return max(wait, ROOM_AGAIN)
+    return max(wait, ledger.backoff(item.get("looks", 0), item["key"], least=20, most=LOOK_MOST))
 
 
 def _found(batch: post_verb.Batch, item: Item, found: Found) -> str:

@@ -348,6 +348,22 @@ def test_two_who_would_let_go_at_once_let_go_once(on: Stage) -> None:
     assert broker.let_go(on.world.ports(), stale, "netsuite:acme") == []
 
 
+def test_what_another_was_moving_out_meanwhile_takes_no_room(on: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workers behind each other, the second before the first had moved all: what it did not let go counted for a
+    minute and a half as under way, and the target stood idle with calls free."""
+    paused(on, minutes=5)
+    invoices(on, 1, 2)
+    on.settle()
+    on.world.later(minutes=6)
+    seen = broker._first(on.world.ports(), "netsuite:acme", 5)
+    assert len(broker.let_go(on.world.ports(), {KEY: dict(budget(on))}, "netsuite:acme")) == 2
+    monkeypatch.setattr(broker, "_first", lambda *given: seen)
+    view: View = {KEY: dict(budget(on))}
+    assert broker.let_go(on.world.ports(), view, "netsuite:acme") == []
+    assert sum(capacity.afloat(budget(on), on.world.time).values()) == 2
+    assert view[KEY] == budget(on)
+
+
 def test_probe_stays_with_a_target_at_which_something_waits_while_time_passes(on: Stage) -> None:
     line = limited(on, 2)
     invoices(on, 1, 2, 3)
@@ -396,3 +412,16 @@ def test_a_doubt_of_a_long_outage_is_looked_at_soon_after_its_end(on: Stage) -> 
     on.world.ledger.items[KEY]["paused_until"] = stamp(on.world.time + timedelta(minutes=10, seconds=5))
     assert on.probe(minutes=10)["could not look"] == 1
     assert on.one("invoice")["due"] <= stamp(on.world.time + timedelta(seconds=probe.LOOK_MOST))
+
+
+def test_a_doubt_for_whose_look_there_was_no_room_is_looked_at_again_as_soon_as_there_may_be(on: Stage) -> None:
+    """However often it was looked at: else a backlog that takes all room leaves old doubts to its very end."""
+    limited(on, 1)
+    on.targets["netsuite"].trouble.append(refuses(Uncertain("target_lost")))
+    invoices(on, 1)
+    on.settle()
+    on.one("invoice")["looks"] = 40
+    busy = {"n": 1, "until": stamp(on.world.time + timedelta(hours=1))}
+    on.world.ledger.items[KEY]["tokens"] = {"somebody": busy}
+    assert on.probe(minutes=10)["could not look"] == 1
+    assert on.one("invoice")["due"] <= stamp(on.world.time + probe.ROOM_AGAIN)
