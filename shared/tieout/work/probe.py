@@ -35,7 +35,7 @@ MARGIN: Final = 15.0
 LANE_AGAIN: Final = timedelta(seconds=90)
 #: Seconds between two looks at a target at which something waits, while a run of probe lasts.
 TAP_EVERY: Final = 5.0
-#: Letting go is two calls of the ledger: it goes on when work that asks a target is not begun any more.
+#: Letting go asks no target and makes some fifty calls of the ledger: it goes on when other work is not begun any more.
 TAP_MARGIN: Final = 5.0
 #: What is not to be looked at before that is left to the next run.
 TAP_WITHIN: Final = timedelta(minutes=1)
