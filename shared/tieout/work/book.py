@@ -38,6 +38,11 @@ TELL_PRIORITY: Final = 60
 TELL: Final = flows.Step("tell", to="crm.status", action="upsert")
 
 
+def alone(view: View) -> Sequence[Write]:
+    """Nothing is to be written with it."""
+    return ()
+
+
 @dataclass
 class Outcome:
     """What becomes of a posting: the state, why, and when to look again."""
@@ -53,7 +58,7 @@ class Outcome:
     #: Postings that end unsent with this one, as they were seen.
     also: Sequence[Item] = ()
     #: Further writes that must land with this one, made from the view as it is when it is written.
-    extra: Callable[[View], Sequence[Write]] = lambda view: ()
+    extra: Callable[[View], Sequence[Write]] = alone
 
 
 def book(ports: Ports, view: View, posting: Item, outcome: Outcome) -> list[Send]:

@@ -340,6 +340,16 @@ def looked(ports: Ports, view: View, slots: Slots, verdict: Verdict | None) -> N
     slots.told(gave=False)
 
 
+def object_apart(ports: Ports, view: View, slots: Slots, verdict: Verdict | None) -> None:
+    """Tell the account's trouble where its booking could not; what is good is told when the slot is given back."""
+    if verdict is None or not capacity.about_the_account(verdict):
+        return
+    try:
+        looked(ports, view, slots, verdict)
+    except TryAgain:
+        ports.log("answer_not_told", target=slots.target, code=verdict.code)
+
+
 # --- waiting -----------------------------------------------------------------------------------------------------
 def waits_for_room(verdict: Verdict) -> bool:
     """Whether a hold is a wait for room at the target."""

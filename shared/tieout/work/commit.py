@@ -16,7 +16,8 @@ from tieout.core.writes import Change, Check, Item, Refused, Write, apply
 from tieout.work.ports import Ledger
 
 View = dict[Key, Item | None]
-TRIES: Final = 8
+#: A budget is written by every worker of its target, several times a batch: the soak showed eight tries to be too few.
+TRIES: Final = 20
 
 
 class Fenced(Exception):
@@ -32,8 +33,8 @@ def carries(write: Write, token: str) -> bool:
 def commit(ledger: Ledger, view: View, token: str, compose: Callable[[View], Sequence[Write]]) -> View:
     """Write what ``compose`` makes of ``view``; refresh the view and compose again while it proves stale.
 
-    Raises ``Fenced`` where ``compose`` does, ``TryAgain('ledger_contended')`` after eight refusals. Returns the view as
-    it stands after the write.
+    Raises ``Fenced`` where ``compose`` does, ``TryAgain('ledger_contended')`` after so many refusals. Returns the view
+    as it stands after the write.
     """
     for _ in range(TRIES):
         writes = compose(view)
@@ -56,7 +57,7 @@ def commit(ledger: Ledger, view: View, token: str, compose: Callable[[View], Seq
                 continue  # it was changed unseen: what it looks like now is not known
             view[write.key] = apply(write, view.get(write.key))
         return view
-    raise TryAgain("ledger_contended", "the same items were refused eight times")
+    raise TryAgain("ledger_contended", f"the same items were refused {TRIES} times")
 
 
 def _ours(write: Write, seen: Item | None) -> None:

@@ -25,7 +25,7 @@ from tieout.core.ledger import stamp
 from tieout.core.verdicts import Ignore, NeedsHuman, NotYet, TryAgain, Uncertain, Verdict
 from tieout.core.writes import Change, Item, Write
 from tieout.work import broker, plans, render
-from tieout.work.book import CASE_AGAIN, Outcome, book
+from tieout.work.book import CASE_AGAIN, Outcome, alone, book
 from tieout.work.broker import Slots
 from tieout.work.commit import Fenced, View, commit
 from tieout.work.ports import Message, Ports, Send
@@ -415,24 +415,33 @@ def finish(batch: Batch, claimed: Sequence[Claimed], *, last: bool) -> None:
         try:
             if giving or (end and failure is not None):
                 outcome.extra = partial(slots.tell, verdict=failure, now=ports.now(), giving=giving)
-            _book(batch, one, outcome)
-            if giving or (end and failure is not None):
+            apart = _book(batch, one, outcome)
+            if apart:
+                broker.object_apart(ports, batch.view, slots, failure)
+            elif giving or (end and failure is not None):
                 slots.told(gave=giving)
         except Fenced as fenced:
             ports.log("fenced_after_call", posting=str(fenced), to=outcome.to)
 
 
-def _book(batch: Batch, one: Claimed, outcome: Outcome) -> None:
-    """Book what became of a call. Where a newer release has joined the lane meanwhile, it is left in doubt.
+def _book(batch: Batch, one: Claimed, outcome: Outcome) -> bool:
+    """Book what became of a call; whether it was booked without what the budget should have heard with it.
 
-    That release looks at the target, and takes the posting out of its lane.
+    Where a newer release has joined the lane meanwhile, it is left in doubt: that release looks at the target, and
+    takes the posting out of its lane. The budget is everybody's, the posting and its lane are ours: an answer in hand
+    is not left to its lease, and doubted for the quiet period, because others write to the budget all the time.
     """
     try:
         batch.book(one.item, outcome)
     except TryAgain as verdict:
-        if verdict.code != "newer_release":
+        if verdict.code == "newer_release":
+            batch.book(one.item, replace(failed(one, Uncertain(verdict.code), batch.ports.now()), extra=outcome.extra))
+        elif verdict.code == "ledger_contended" and outcome.extra is not alone:
+            batch.book(one.item, replace(outcome, extra=alone))
+            return True
+        else:
             raise
-        batch.book(one.item, replace(failed(one, Uncertain(verdict.code), batch.ports.now()), extra=outcome.extra))
+    return False
 
 
 def succeeded(one: Claimed, echo: Echo | None, now: datetime) -> Outcome:

@@ -138,6 +138,39 @@ def test_a_read_back_without_a_token_leaves_the_write_in_doubt_and_never_sends_i
     assert on.one("invoice")["state"] == ledger.IN_DOUBT
 
 
+def contended(on: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others write to the budget between each look at it and each booking of an answer."""
+    real = on.world.ledger.write
+
+    def write(writes: Any) -> None:
+        if on.targets["netsuite"].calls and len(writes) > 1 and any(one.key == KEY for one in writes):
+            budget(on)["rev"] += 1
+        real(writes)
+
+    monkeypatch.setattr(on.world.ledger, "write", write)
+
+
+def test_an_answer_in_hand_is_booked_however_busy_the_budget_is(on: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was left to its lease, doubted, and looked for after the quiet period: thirty of 30,000 in the soak."""
+    contended(on, monkeypatch)
+    invoices(on, 1)
+    on.settle()
+    assert (on.one("invoice")["state"], on.targets["netsuite"].calls) == (ledger.POSTED, 1)
+    assert budget(on)["leases"] == {}
+
+
+def test_an_account_in_trouble_is_told_apart_where_its_budget_is_busy(
+    on: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contended(on, monkeypatch)
+    on.targets["netsuite"].trouble.append(refuses(Uncertain("target_lost")))
+    invoices(on, 1)
+    on.settle()
+    assert on.one("invoice")["state"] == ledger.IN_DOUBT
+    assert on.one("invoice")["code"] == "target_lost"
+    assert (budget(on)["failures"], budget(on)["leases"]) == (1, {})
+
+
 def test_a_read_back_takes_a_token_of_its_own_where_there_is_one(on: Stage) -> None:
     line = limited(on, 2, reads=2)
     invoices(on, 1)
