@@ -107,12 +107,12 @@ WEIGHTS: Final = {
     "dead.vault.put": 1, "dead.ledger.read": 1, "dead.ledger.note": 1, "dead.ledger.intake": 1, "step.ledger.make": 1,
     "post.machines.answer": 1, "post.wire.get": 1, "probe.machines.status": 1,
     "desk.ledger.make": 48, "desk.ledger.book": 6, "post.drop.get": 8,
-    "post.secrets.put": 20, "probe.secrets.get": 3, "probe.secrets.put": 62, "post.ledger.waiting": 138,
+    "post.secrets.put": 20, "probe.secrets.get": 3, "probe.secrets.put": 67, "post.ledger.waiting": 143,
     "probe.ledger.make": 16,
 }  # fmt: skip
 
 #: The same for a token that ends at a call, which only few histories have.
-EXPIRED: Final = {"probe.wire.find": 48, "post.wire.get": 8, "post.wire.put": 5, "step.wire.look": 3}
+EXPIRED: Final = {"probe.wire.find": 52, "post.wire.get": 8, "post.wire.put": 5, "step.wire.look": 3}
 
 
 @cache

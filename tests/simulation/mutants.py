@@ -216,7 +216,7 @@ MUTANTS: Final[Sequence[Mutant]] = (
     _m("what a newer release wrote is worked on", (L, 'return item is not None and int(item.get("v", SCHEMA)) > SCHEMA', "return False")),
     _m("what a newer release put into the wait is let go", (Q, "if not ledger.newer(item)]", "if True]")),
     _m("an event that meets a newer release's lane dies", (IN, "taken = _left(arrival, taken, ports.now(), waiting)", 'raise TryAgain("newer_release")')),
-    _m("an answer that meets a newer release's lane is left to its lease", (P, 'if verdict.code != "newer_release":', "if True:")),
+    _m("an answer that meets a newer release's lane is left to its lease", (P, 'if verdict.code == "newer_release":', "if False:")),
     _m("a lane of a newer release is joined", (LANES, 'below={"waiting": MOST_WAITING, "v": SCHEMA + 1},', 'below={"waiting": MOST_WAITING},')),
     _m("a lane that became a newer release's is claimed in", (LANES, 'when={"queue[0]": posting_key, "v": lane.get("v")}', 'when={"queue[0]": posting_key}'),
        argued="the other release's first write into a lane must fall between a claim's reading and its write; a unit test"),
