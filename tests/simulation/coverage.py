@@ -103,11 +103,11 @@ OFTEN: Final = frozenset({
 #: How many histories a hard pair is given for each of an easy one, where it is not two.
 WEIGHTS: Final = {
     "post.wire.delete": 40, "step.ledger.book": 16, "probe.machines.start": 9, "post.drop.put": 14,
-    "dead.machines.start": 6, "step.machines.answer": 4, "intake.machines.start": 4, "intake.ledger.note": 3,
+    "dead.machines.start": 7, "step.machines.answer": 4, "intake.machines.start": 4, "intake.ledger.note": 3,
     "dead.vault.put": 1, "dead.ledger.read": 1, "dead.ledger.note": 1, "dead.ledger.intake": 1, "step.ledger.make": 1,
     "post.machines.answer": 1, "post.wire.get": 1, "probe.machines.status": 1,
     "desk.ledger.make": 48, "desk.ledger.book": 6, "post.drop.get": 8,
-    "post.secrets.put": 20, "probe.secrets.get": 3, "probe.secrets.put": 67, "post.ledger.waiting": 143,
+    "post.secrets.put": 20, "probe.secrets.get": 3, "probe.secrets.put": 69, "post.ledger.waiting": 168,
     "probe.ledger.make": 16,
 }  # fmt: skip
 
