@@ -21,6 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from infra.envelopes import ACCOUNTS
 from tests.contract.test_requests import CONTRACTS, load
 from tieout import flows, mappings, systems
 from tieout.cli.examples import Example, examples
@@ -31,10 +32,6 @@ from tieout.core.problems import PROBLEMS
 from tieout.core.verdicts import Verdict
 from tieout.work import render
 
-ACCOUNTS = {
-    "stripe": "acct_us", "chargebee": "acme-eu", "zuora": "acme-eu", "hubspot": "24881733", "salesforce": "00D",
-    "zendesk": "acme", "businesscentral": "acme", "netsuite": "acme", "legacy": "acme",
-}  # fmt: skip
 WHEN = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 SECOND = int(WHEN.timestamp())
 

@@ -28,7 +28,7 @@ class Row:
     """One line of a verdict table: where status and error code match, this verdict with this problem code.
 
     ``status`` is exact, or a class written as 4 or 5 (for 4xx, 5xx). ``says`` must be contained in the error code or
-    message the system extracted, in lower case; empty matches all. ``sample`` names what the law suite answers with.
+    message the system extracted, in lower case; empty matches all.
     """
 
     status: int
