@@ -107,7 +107,7 @@ WEIGHTS: Final = {
     "dead.vault.put": 1, "dead.ledger.read": 1, "dead.ledger.note": 1, "dead.ledger.intake": 1, "step.ledger.make": 1,
     "post.machines.answer": 1, "post.wire.get": 1, "probe.machines.status": 1,
     "desk.ledger.make": 48, "desk.ledger.book": 6, "post.drop.get": 8,
-    "post.secrets.put": 20, "probe.secrets.get": 3, "probe.secrets.put": 69, "post.ledger.waiting": 168,
+    "post.secrets.put": 22, "probe.secrets.get": 3, "probe.secrets.put": 69, "post.ledger.waiting": 168,
     "probe.ledger.make": 16,
 }  # fmt: skip
 
