@@ -33,7 +33,7 @@ def carries(write: Write, token: str) -> bool:
 def commit(ledger: Ledger, view: View, token: str, compose: Callable[[View], Sequence[Write]]) -> View:
     """Write what ``compose`` makes of ``view``; refresh the view and compose again while it proves stale.
 
-    Raises ``Fenced`` where ``compose`` does, ``TryAgain('ledger_contended')`` after so many refusals. Returns the view
+    Raises ``Fenced`` where ``compose`` does, ``TryAgain('ledger_contended')`` after `TRIES` refusals. Returns the view
     as it stands after the write.
     """
     for _ in range(TRIES):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.envelopes import CREDENTIAL, EVENTS, SECRET, derived
+from infra.envelopes import CREDENTIAL, EVENTS, RECEIVED, SECRET, account_of, derived, sign
 from tieout import systems
 from tieout.aws import wiring
 from tieout.work.receive import receive
@@ -50,3 +50,11 @@ def test_queue_envelopes_are_understood() -> None:
     [post] = wiring.messages(json.loads((EVENTS / "sqs" / "post.invoice.create.json").read_bytes()))
     assert post.body["target"] == "netsuite:acme"
     assert post.body["posting"].startswith("invoice/stripe:acct_us:in_1")
+
+
+def test_a_source_of_which_nothing_was_said_is_named() -> None:
+    """It must not be signed as another sender signs: its door would refuse its own captured event, and say less."""
+    with pytest.raises(ValueError, match="how moonbill signs"):
+        sign("moonbill", b"{}", SECRET, RECEIVED)
+    with pytest.raises(ValueError, match="an account of moonbill"):
+        account_of("moonbill", b"{}")

@@ -151,7 +151,7 @@ def contended(on: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_answer_in_hand_is_booked_however_busy_the_budget_is(on: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It was left to its lease, doubted, and looked for after the quiet period: thirty of 30,000 in the soak."""
+    """It was left to its lease, doubted, and looked for after the quiet period."""
     contended(on, monkeypatch)
     invoices(on, 1)
     on.settle()
