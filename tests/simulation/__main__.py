@@ -25,6 +25,8 @@ from tests.simulation.cheap import cheap
 CHUNK: Final = 50
 #: The part of an enumeration that is not a scene of faults alone.
 PEOPLE: Final = "people at the desk"
+#: Seconds between two lines of progress.
+TELL_EVERY: Final = 30
 
 
 def _play_some(job: tuple[Sequence[int], bool]) -> dict[str, Any]:
@@ -183,33 +185,56 @@ def replay(seed: int, focused: bool, shrunk: bool) -> int:
     return 1 if result.violations else 0
 
 
-def _enumerate(job: tuple[str, int, int, int]) -> tuple[str, exhaustive.Count]:
-    name, depth, every, offset = job
-    scene, _ = exhaustive.scenes()[name]
+def _enumerate(job: tuple[str, exhaustive.Schedule, int]) -> tuple[str, exhaustive.Count]:
+    name, first, depth = job
     with cheap():
-        return name, exhaustive.enumerate_all(scene, depth, every, offset)
+        return name, exhaustive.enumerate_from(exhaustive.scenes()[name][0], first, depth)
 
 
 def enumerate_scenes(depth: int, jobs: int, only: str) -> int:
-    """Play every schedule of every scene; the exit code."""
-    known = {name: min(depth, most) for name, (_, most) in exhaustive.scenes().items() if only in name}
-    work = [(name, most, jobs * 8, part) for name, most in known.items() for part in range(jobs * 8)]
-    counts = {name: exhaustive.Count() for name in known}
-    began = time.monotonic()
+    """Play every schedule of every scene and tell each as it ends; the exit code. Stopped, it tells what it has."""
+    chosen = {name: (scene, min(depth, most)) for name, (scene, most) in exhaustive.scenes().items() if only in name}
+    if not chosen and only not in PEOPLE:
+        print(f"no scene has {only!r} in its name; there are: {', '.join([*exhaustive.scenes(), PEOPLE])}")
+        return 2
+    with cheap():
+        work = [(name, first, most) for name, (scene, most) in chosen.items() for first in exhaustive.firsts(scene)]
+    open_parts = Counter(name for name, _, _ in work)
+    parts = Counter(open_parts)
+    counts = {name: exhaustive.Count() for name in chosen}
+    began = told = time.monotonic()
+    print(f"at commit {commit()}", flush=True)
     with multiprocessing.Pool(jobs) as pool:
-        for name, part in pool.imap_unordered(_enumerate, work):
-            counts[name].schedules += part.schedules
-            counts[name].bad += part.bad
-            counts[name].fenced += part.fenced
-    for name, count in counts.items():
-        repeated = jobs * 8 - 1  # the fault-free run is in every part
-        print(f"{name}: {count.schedules - repeated} schedules of at most {known[name]} faults, {len(count.bad)} bad")
-        for schedule, found in count.bad[:5]:
-            print(f"  {schedule}: {found[0]}")
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            for name, part in pool.imap_unordered(_enumerate, work):
+                counts[name].add(part)
+                open_parts[name] -= 1
+                if not open_parts[name]:
+                    _tell(name, chosen[name][1], counts[name])
+                if time.monotonic() - told > TELL_EVERY:
+                    told = time.monotonic()
+                    played, done = sum(c.schedules for c in counts.values()), len(work) - open_parts.total()
+                    line = f"{told - began:.0f} s: {played} schedules, {done} of {len(work)} parts"
+                    print(line, file=sys.stderr, flush=True)
+        except KeyboardInterrupt:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one is enough: what is known is told before the end
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            pool.terminate()
+            for name in (name for name, left in open_parts.items() if left):
+                print(f"stopped after {parts[name] - open_parts[name]} of {parts[name]} parts, not the whole of:")
+                _tell(name, chosen[name][1], counts[name])
+            return 1
     if only in PEOPLE:
         counts[PEOPLE] = _people(min(depth, 2))
     print(f"{sum(c.schedules for c in counts.values())} schedules in {time.monotonic() - began:.0f} s")
     return 1 if any(count.bad for count in counts.values()) else 0
+
+
+def _tell(name: str, depth: int, count: exhaustive.Count) -> None:
+    print(f"{name}: {count.schedules} schedules of at most {depth} faults, {len(count.bad)} bad", flush=True)
+    for schedule, found in count.bad[:5]:
+        print(f"  {schedule}: {found[0]}", flush=True)
 
 
 def soaked(scale: float) -> int:
@@ -243,9 +268,9 @@ def main() -> int:
     two.add_argument("--plain", action="store_true", help="without the seed's focus on one pair")
     two.add_argument("--whole", action="store_true", help="do not shrink")
     three = verbs.add_parser("exhaustive")
-    three.add_argument("--depth", type=int, default=3)
-    three.add_argument("--jobs", type=int, default=2)
-    three.add_argument("--only", default="")
+    three.add_argument("--depth", type=int, default=3, help="most faults in a schedule; a scene may bound it lower")
+    three.add_argument("--jobs", type=int, default=2, help="processes")
+    three.add_argument("--only", default="", help="only scenes with this in their names")
     four = verbs.add_parser("soak")
     four.add_argument("--scale", type=float, default=1.0, help="share of six hours; 0.1 is a tenth")
     given = parser.parse_args()

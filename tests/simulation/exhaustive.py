@@ -66,6 +66,13 @@ class Count:
     fenced: int = 0
     struck: Counter[tuple[str, str]] = field(default_factory=Counter)
 
+    def add(self, part: Count) -> None:
+        """Count a part of the same enumeration."""
+        self.schedules += part.schedules
+        self.bad += part.bad
+        self.fenced += part.fenced
+        self.struck.update(part.struck)
+
 
 def core(kinds: tuple[str, ...], finds: Finds, name: str) -> Scene:
     """The posting core: postings of one lane in NEW with their messages; post, probe and the queue."""
@@ -126,14 +133,24 @@ def play(scene: Scene, schedule: Schedule) -> tuple[World, list[str]]:
     return world, found
 
 
-def enumerate_all(scene: Scene, depth: int, every: int = 1, offset: int = 0) -> Count:
-    """Play every schedule of at most ``depth`` faults. ``every`` and ``offset`` divide the first faults among jobs."""
+def enumerate_all(scene: Scene, depth: int) -> Count:
+    """Play every schedule of at most ``depth`` faults."""
     count = Count()
-    world, found = play(scene, ())
-    _note(count, (), world, found)
-    for position, first in enumerate(_next(scene, world, 0)):
-        if position % every == offset:
-            _deeper(scene, (first,), depth, count)
+    for first in firsts(scene):
+        count.add(enumerate_from(scene, first, depth))
+    return count
+
+
+def firsts(scene: Scene) -> Sequence[Schedule]:
+    """Where an enumeration divides: the schedule without a fault, and each schedule of one."""
+    world, _ = play(scene, ())
+    return [(), *((first,) for first in _next(scene, world, 0))]
+
+
+def enumerate_from(scene: Scene, first: Schedule, depth: int) -> Count:
+    """Play one of the ``firsts``, and every schedule of at most ``depth`` faults that begins with its fault."""
+    count = Count()
+    _deeper(scene, first, depth if first else 0, count)
     return count
 
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.simulation import __main__ as command
 from tests.simulation import check, coverage, events, exhaustive, history, mutants
 from tests.simulation.cheap import cheap
 from tests.simulation.hub import START, Fate
@@ -39,6 +40,20 @@ def test_no_single_fault_at_any_boundary_breaks_anything(name: str) -> None:
         count = exhaustive.enumerate_all(scene, 1)
     assert count.schedules > 35
     assert count.bad == []
+
+
+def test_the_enumeration_as_a_command_plays_each_schedule_once(capsys: pytest.CaptureFixture[str]) -> None:
+    scene, _ = exhaustive.scenes()["file target"]
+    with cheap():
+        listed = list(exhaustive.schedules(scene, 1))
+    assert len(set(listed)) == len(listed)
+    assert command.enumerate_scenes(1, 1, "file target") == 0
+    assert f"file target: {len(listed)} schedules of at most 1 faults, 0 bad" in capsys.readouterr().out
+
+
+def test_a_scene_that_there_is_not_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.enumerate_scenes(1, 1, "no such") == 2
+    assert "onboarding" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("seed", "pair"), history.kept_seeds())
