@@ -61,6 +61,26 @@ def test_an_invoice_that_is_voided_is_taken_back_and_one_that_is_only_updated_is
         assert on.differences() == []
 
 
+def test_a_credit_note_that_is_voided_or_deleted_is_a_case_and_one_that_is_only_updated_is_not() -> None:
+    with scene() as on:
+        site = billed(on)
+        site.occur("credit_note_created", id="AC-CN-77")
+        on.settle()
+        site.occur("credit_note_updated", id="AC-CN-77", status="refunded", voided_at=None)
+        on.settle()
+        site.occur("credit_note_updated", id="AC-CN-77")
+        on.settle()
+        site.occur("credit_note_deleted", id="AC-CN-77")
+        on.settle()
+        assert {item["action"]: (item["state"], item.get("code")) for item in on.postings("credit_note")} == {
+            "create": (ledger.POSTED, None),
+            "void": (ledger.REFUSED, "cannot_take_back"),
+        }
+        assert outcomes(on, "credit_note_updated") == [ledger.IGNORED, ledger.MADE]
+        assert outcomes(on, "credit_note_deleted") == [ledger.DUPLICATE]
+        assert on.differences() == []
+
+
 def test_a_refund_that_two_events_tell_of_is_one_entry_and_is_turned_round_when_it_fails_late() -> None:
     with routed(LEDGER), scene() as on:
         site = paid(on)

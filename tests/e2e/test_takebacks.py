@@ -67,6 +67,45 @@ def test_a_void_of_a_paid_invoice_is_a_case_until_two_people_credit_it_on_accoun
         assert record.applies == {}, "nothing of the invoice is open that it could be applied to"
 
 
+def credited(on: Scene) -> dict[str, Any]:
+    """An invoice in NetSuite, and a credit note of it told of."""
+    invoice = on.bill()
+    on.settle()
+    note: dict[str, Any] = on.stripe.credit(invoice["id"], 500)
+    return note
+
+
+def test_a_void_of_a_credit_note_that_is_held_ends_both_and_the_erp_hears_of_neither() -> None:
+    with scene() as on:
+        invoice = on.bill()
+        on.settle()
+        forget(on)
+        note = on.stripe.credit(invoice["id"], 500)
+        on.settle()
+        on.stripe.void_credit(note["id"])
+        on.settle()
+        assert {item["state"] for item in on.postings("credit_note")} == {ledger.SUPERSEDED}
+        assert on.in_netsuite("credit_note") == []
+        assert on.differences() == []
+
+
+def test_a_void_of_a_posted_credit_note_is_a_case_with_its_money_and_what_to_do() -> None:
+    with scene() as on:
+        note = credited(on)
+        on.settle()
+        on.stripe.void_credit(note["id"])
+        on.settle()
+        assert [(one["action"], one["state"], one["code"]) for one in on.postings("credit_note") if "code" in one] == [
+            ("void", ledger.REFUSED, "cannot_take_back")
+        ]
+        (cause,) = ask.cases(on.ledger, on.world.clock.now())
+        (case,) = cause.cases
+        assert "cannot take a document of this kind back" in case.sentence
+        assert [money.minor for money in cause.sum.money] == [note["total"]]
+        assert len(on.in_netsuite("credit_note")) == 1
+        assert on.differences() == []
+
+
 def voided(on: Scene, invoice: dict[str, Any]) -> None:
     """The source voids what was paid: no console lets you, an API of another vendor or a bug does."""
     (event,) = (

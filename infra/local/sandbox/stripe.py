@@ -30,9 +30,10 @@ from infra.local.sandbox.wire import Json, Reply, Request, dumps, parse_form
 
 ENTITIES = {"acct_us": ("US01", "US", "Acme Inc", "usd"), "acct_de": ("DE01", "DE", "Acme GmbH", "eur")}
 ENABLED = frozenset({
-    "invoice.finalized", "invoice.paid", "invoice.voided", "credit_note.created", "customer.created",
-    "customer.updated", "payout.paid", "payout.failed", "charge.dispute.created", "charge.dispute.funds_withdrawn",
-    "charge.dispute.funds_reinstated", "charge.dispute.closed", "refund.created", "refund.updated", "refund.failed",
+    "invoice.finalized", "invoice.paid", "invoice.voided", "credit_note.created", "credit_note.voided",
+    "customer.created", "customer.updated", "payout.paid", "payout.failed", "charge.dispute.created",
+    "charge.dispute.funds_withdrawn", "charge.dispute.funds_reinstated", "charge.dispute.closed", "refund.created",
+    "refund.updated", "refund.failed",
 })  # fmt: skip
 RETRIES = (60, 300, 1800, 7200, 18000, 36000)
 KEY_LIFE = timedelta(hours=24)
@@ -555,6 +556,23 @@ class Stripe(System):
             self._lower(row, note["total"], paid)
             self.emit("credit_note.created", note, when)
             return copy.deepcopy(note)
+
+    def void_credit(self, note: str, when: When = NOW) -> Json:
+        """Void a credit note of an open invoice; event ``credit_note.voided``. Raises ValueError where Stripe refuses.
+
+        Stripe voids only what was credited before the payment, and only while the invoice is open.
+        """
+        with self.lock:
+            row = self._known_row("credit_notes", note)
+            invoice = self._open(row["invoice"])
+            if row["status"] != "issued" or row["type"] != "pre_payment":
+                raise ValueError(f"credit note {note} is {row['status']} and of the type {row['type']}")
+            row |= {"status": "void", "voided_at": self.epoch()}
+            invoice["pre_payment_credit_notes_amount"] -= row["total"]
+            invoice["amount_due"] += row["total"]
+            invoice["amount_remaining"] += row["total"]
+            self.emit("credit_note.voided", row, when)
+            return copy.deepcopy(row)
 
     def _credit_lines(self, row: Json, net: int) -> list[Json]:
         lines = []

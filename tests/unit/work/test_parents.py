@@ -66,6 +66,7 @@ def test_a_child_waits_for_its_parent_with_a_reason_and_then_as_a_case_with_an_o
         wait, late = {
             "customer": ("customer_not_linked", "customer_late"),
             "invoice": ("parent_missing", "parent_late"),
+            "credit_note": ("parent_missing", "parent_late"),
             "payment": ("parent_missing", "parent_late"),
             "journal_entry": ("parent_missing", "parent_late"),
         }[str(flow.parent)]

@@ -21,8 +21,8 @@ from tieout.core.rules.avalara import first_usable
 from tieout.core.rules.registry import rule
 from tieout.core.verdicts import Ignore, NeedsHuman
 
-TAKES_BACK: Final = frozenset({"invoice_updated", "invoice_deleted"})
-"""Events that may tell of an invoice that was voided or deleted, and tell of much else."""
+TAKES_BACK: Final = frozenset({"invoice_updated", "invoice_deleted", "credit_note_updated", "credit_note_deleted"})
+"""Events that may tell of a document that was voided or deleted, and tell of much else."""
 UNTAXED: Final = "none"
 """The tax code of a line without tax and without a reason: a row of its own in the tax code table."""
 BACK: Final[Mapping[str, str]] = {"refund": "customer_refunds", "payment_reversal": "payment_reversals"}

@@ -83,7 +83,7 @@ def stripe_tax_point(document: Mapping[str, Any], zone: str) -> TaxPoint | None:
 @rule
 def stripe_posting_date(document: Mapping[str, Any], zone: str) -> PostingDate | None:
     """The day the books feel it: of voiding, where it was voided; else of issue."""
-    voided = _at(document, "status_transitions", "voided_at")
+    voided = _at(document, "status_transitions", "voided_at") or document.get("voided_at")
     if type(voided) is int:
         return days.posting_date(voided, zone)
     day = stripe_document_date(document, zone)

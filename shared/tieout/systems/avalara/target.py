@@ -48,6 +48,7 @@ class Avalara:
         ("invoice", "create"): Action("avalara.invoice", once=False),
         ("invoice", "void"): Action("avalara.invoice_void", once=False),
         ("credit_note", "create"): Action("avalara.credit_note", once=False),
+        ("credit_note", "void"): Action("avalara.credit_note_void", once=False),
     }
     asks: Mapping[tuple[str, str], str] = {("opportunity", "estimate"): "avalara.estimate"}
     verdicts: Sequence[Row] = (

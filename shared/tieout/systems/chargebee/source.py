@@ -43,7 +43,7 @@ class Chargebee:
     #: How far the delivery of this event has come, at this endpoint and the others.
     volatile: tuple[str, ...] = ("webhook_status", "webhooks")
     ignored = frozenset({
-        "credit_note_updated", "payment_failed", "payment_initiated", "refund_initiated",
+        "payment_failed", "payment_initiated", "refund_initiated",
         "subscription_activated", "subscription_changed", "subscription_created", "subscription_renewed",
         # The catalogue is a governed table here: a new price is a row, and an item price without one holds its invoice.
         "item_created", "item_price_created", "item_price_deleted", "item_price_updated", "item_updated",

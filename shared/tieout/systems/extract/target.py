@@ -41,6 +41,7 @@ class Extract:
         ("invoice", "create"): Action("extract.invoice", once=False),
         ("invoice", "void"): Action("extract.invoice", once=False),
         ("credit_note", "create"): Action("extract.credit_note", once=False),
+        ("credit_note", "void"): Action("extract.credit_note", once=False),
         ("payment", "create"): Action("extract.payment", once=False),
     }
     verdicts: Sequence[Row] = ()

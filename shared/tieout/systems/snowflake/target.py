@@ -72,6 +72,7 @@ class Snowflake:
         ("invoice", "create"): Action("snowflake.invoice", once=False),
         ("invoice", "void"): Action("snowflake.invoice", once=False),
         ("credit_note", "create"): Action("snowflake.credit_note", once=False),
+        ("credit_note", "void"): Action("snowflake.credit_note", once=False),
         ("payment", "create"): Action("snowflake.payment", once=False),
     }
     verdicts: Sequence[Row] = (

@@ -82,6 +82,7 @@ class Stripe:
     #: ``/lines`` only of a document whose lines the event cuts; the others always, with what hangs on them.
     rereads: Mapping[str, str] = {
         "credit_note.created": "/v1/credit_notes/{id}/lines",
+        "credit_note.voided": "/v1/credit_notes/{id}/lines",
         "invoice.finalized": "/v1/invoices/{id}/lines",
         "invoice.voided": "/v1/invoices/{id}/lines",
         "customer.updated": "/v1/customers/{id}",

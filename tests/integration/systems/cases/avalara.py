@@ -23,7 +23,7 @@ class Case(ExampleRig):
     def parents(self, kind: str, action: str, mark: str) -> Mapping[str, Any]:
         """Nothing but what a void takes back."""
         if action == "void":
-            self.post(self.work("invoice", "create", mark))
+            self.post(self.work(kind, "create", mark))
         return {}
 
     def amount(self, minor: int, mark: str) -> Work | None:
