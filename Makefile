@@ -65,8 +65,8 @@ generate: .venv/.ready ## writes what is derived: state machines, the derived bl
 	$(BIN)/python -m infra.generate
 	$(BIN)/python -m tests.conformance page
 
-accept: .venv/.ready ## rewrites the expectations of the mapping examples; the diff is the review
-	$(BIN)/python -m infra.accept
+accept: .venv/.ready ## rewrites what the mapping examples expect; the diff is the review; ARGS="--turn" also where what made something stops
+	$(BIN)/python -m infra.accept $(ARGS)
 
 build: .venv/.ready .venv-sam/.ready ## packages functions and layer with sam build, and says how large they are
 	PATH="$(CURDIR)/$(BIN):$$PATH" PYTHON="$(CURDIR)/$(BIN)/python" $(SAM) build $(ARGS)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.accept import Example, examples, outcome, rewrite, same
+from infra.accept import Example, Turned, examples, outcome, rewrite, same
 from tieout import mappings, tables
 from tieout.core.parse import read_json
 
@@ -45,6 +45,25 @@ def test_accepting_writes_the_outcome_exactly_and_once(tmp_path: Path) -> None:
     assert same(read_json(path.read_bytes())["makes"], {"price": outcome(example, tmp_path)["makes"]["price"]})
     path.write_text(path.read_text("utf-8").replace("1.50\n", "1.5\n"), "utf-8")
     assert not same(read_json(path.read_bytes())["makes"], outcome(example, tmp_path)["makes"]), "to the last digit"
+
+
+def test_what_made_something_and_stops_now_is_left_as_it_was(tmp_path: Path) -> None:
+    mapping = tmp_path / "toy.order"
+    (mapping / "examples").mkdir(parents=True)
+    (mapping / "mapping.yaml").write_text(
+        "version: 1\nowner: x\nmakes: toy.order\nfields:\n  price: {call: decimal, from: object.price}\n", "utf-8"
+    )
+    for name, said in (("usual", ""), ("dear", ', "makes": {"price": 9}'), ("new", "")):
+        path = mapping / "examples" / f"{name}.json"
+        path.write_text(f'{{"why": "it has no price", "entity": "US01", "object": {{"paid": "1"}}{said}}}', "utf-8")
+        example = Example("toy.order", path)
+        if name == "new":
+            assert rewrite(example, tmp_path)
+            path.write_text(path.read_text("utf-8").replace('"paid": "1"', '"price": "1"'), "utf-8")
+        with pytest.raises(Turned, match=f"toy.order/{name} is to "):
+            rewrite(example, tmp_path)
+        assert rewrite(example, tmp_path, turn=True)
+    assert "makes" in read_json(path.read_bytes())
 
 
 def test_an_unknown_mapping_is_told_with_a_suggestion() -> None:

@@ -21,6 +21,7 @@ from tieout.contract import Finds
 from tieout.core.exchange import Request, difference
 from tieout.core.problems import PROBLEMS
 from tieout.core.verdicts import NeedsHuman, TryAgain, Uncertain, Verdict
+from tieout.work.tie import WITH_MONEY
 
 HTTP = [name for name in systems.TARGETS if not systems.target(name).batches]
 ACTIONS = [(name, *done) for name in HTTP for done in systems.target(name).actions]
@@ -29,6 +30,11 @@ LAGGING = [done for done in ACTIONS if systems.target(done[0]).finds is Finds.LA
 ENDED = [
     (one.name, kind) for one in Sandboxes(lambda: TODAY).systems for kind in sorted(one.does & CUSTOMERS)
     if one.name in HTTP and ("invoice", "create") in systems.target(one.name).actions
+]  # fmt: skip
+#: What keeps customers and books their invoices is an ERP, and closes periods: what each books or takes back.
+BOOKED = [
+    done for done in ACTIONS
+    if {"customer", "invoice"} <= {kind for kind, _ in systems.target(done[0]).actions} and done[1] in WITH_MONEY
 ]  # fmt: skip
 APPLIED = [(name, *done) for name in HTTP for done in case_of(name).applies]
 #: Real seconds that a call is waited for where the sandbox is told to be silent.
@@ -140,6 +146,25 @@ def test_never_more_is_applied_than_is_open(bench: Bench, name: str, kind: str, 
         there.post(work)
         assert there.found(work) == "complete"
         assert set(there.owed().values()) == {0}
+
+
+@pytest.mark.parametrize(("name", "kind", "action"), BOOKED)
+def test_a_closed_period_is_said_to_be_one_and_nothing_is_booked(
+    bench: Bench, name: str, kind: str, action: str
+) -> None:
+    there = rig(name, bench)
+    work = there.work(kind, action)
+    before = there.book()
+    struck = bench.sandboxes.faults.add(Fault("closed_period", there.decisive(work), times=9))
+    with pytest.raises(NeedsHuman) as told:
+        there.target.send(there.wire, [work])
+    assert struck.struck
+    assert told.value.code == "period_closed"
+    assert there.book() == before
+    bench.sandboxes.faults.clear()
+    assert there.found(work) in ("absent", "partial")
+    there.post(work)
+    assert there.found(work) == "complete"
 
 
 @every_target
