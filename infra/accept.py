@@ -42,7 +42,9 @@ def main() -> int:
     """``python -m infra.accept``: rewrite all expectations and say which changed."""
     parser = argparse.ArgumentParser(description="rewrite the expectations of the mapping examples")
     parser.add_argument("mapping", nargs="?", help="only this mapping")
-    parser.add_argument("--turn", action="store_true", help="also where what made something stops, or the other way round")
+    parser.add_argument(
+        "--turn", action="store_true", help="also where what made something stops, or the other way round"
+    )
     given = parser.parse_args()
     wanted = given.mapping
     count = changed = 0
@@ -59,8 +61,8 @@ def main() -> int:
                 changed += 1
                 print(f"rewritten: {example.name}")
     print(f"{count} examples, {changed} rewritten; read the diff before you commit it")
-    for why in turned:
-        print(f"left as it was: {why}")
+    for told in turned:
+        print(f"left as it was: {told}")
     if turned:
         print('Mend the mapping or the example; if it is meant so, say it in the example, or give ARGS="--turn".')
     return 1 if turned else 0
