@@ -213,9 +213,33 @@ def flow_page() -> Files:
     ]  # fmt: skip
     parts: list[Iterable[str]] = [
         grid(("Flow", "Starts on", "Makes", "Steps", "Lane", "Tells", "Owner", "Late after"), rows),
+        (
+            "## What each role is asked for", "",
+            "What a route names for a role must offer what flows ask of it. Something else is the case `route_unable`; "
+            "a void that it does not offer is [the planner's](planner.md) to decide.",
+        ),
+        grid(("Role", "Is asked for"), _roles()),
         *(_flow(flow) for flow in flows.FLOWS),
-    ]
+    ]  # fmt: skip
     return {"docs/flows.md": page("Flows", "`shared/tieout/flows.py`", *parts)}
+
+
+def _roles() -> Iterator[tuple[str, str]]:
+    """Of each role of the route table: the kinds and actions that flows ask for."""
+    asked: dict[str, dict[str, set[str]]] = {}
+    for flow in flows.FLOWS:
+        for step in (*flow.steps, *flow.then):
+            if step.does == "post":
+                actions = {step.action, *([step.undo] if step.undo else [])}
+                asked.setdefault(step.role, {}).setdefault(step.kind, set()).update(actions)
+        if flow.tell:
+            asked.setdefault(flow.tell, {}).setdefault("status", set()).add("upsert")
+        if flow.support:
+            asked.setdefault(flow.support, {}).setdefault("ticket", set()).update({"create", "update"})
+    for role in sorted(asked):
+        kinds = asked[role]
+        said = "; ".join(f"{kind} ({', '.join(sorted(kinds[kind]))})" for kind in sorted(kinds))
+        yield role, said
 
 
 def _flow(flow: flows.Flow) -> Iterator[str]:

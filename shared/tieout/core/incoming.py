@@ -6,7 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -60,23 +60,45 @@ def stamped_signature(
     given = _signatures(headers.get("x-tieout-signature", ""))
     if not given or not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
         raise NeedsHuman("signature_missing", "no timestamp or no v1 signature")
-    signed_by = ""
-    for secret in secrets:
-        wanted = hmac.new(secret.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest().encode()
-        for one in given:
-            if hmac.compare_digest(wanted, one.encode("utf-8", "replace")):
-                signed_by = secret
-    if not signed_by:
-        raise NeedsHuman("signature_wrong", f"{len(given)} signatures, {len(secrets)} secrets")
-    age = int(received.timestamp()) - int(stamp)
-    if abs(age) > window:
-        raise NeedsHuman("signature_old", f"signed {age} s ago", age=age)
+    signed = stamp.encode() + b"." + body
+    signed_by = who_signed(secrets, given, lambda key: hmac.new(key, signed, hashlib.sha256).hexdigest().encode())
+    judge_age(received, int(stamp), window)
     return secret_id(signed_by)
 
 
+def who_signed(secrets: Sequence[str], given: Sequence[str], sign: Callable[[bytes], bytes]) -> str:
+    """The secret by which one of the ``given`` signatures was made; ``sign`` makes the right one by a secret's bytes.
+
+    Every pair is compared in constant time, so that time tells nothing. Raises ``NeedsHuman('signature_wrong')``.
+    """
+    found = ""
+    for secret in secrets:
+        wanted = sign(secret.encode())
+        for one in given:
+            if hmac.compare_digest(wanted, one.encode("utf-8", "replace")):
+                found = secret
+    if not found:
+        raise NeedsHuman("signature_wrong", f"{len(given)} signatures, {len(secrets)} secrets")
+    return found
+
+
+def judge_age(received: datetime, signed: int, window: int) -> None:
+    """Refuse what was ``signed`` (seconds since 1970) more than ``window`` seconds ago or ahead.
+
+    Asked only once the signature holds. Raises ``NeedsHuman('signature_old')``.
+    """
+    age = int(received.timestamp()) - signed
+    if abs(age) > window:
+        raise NeedsHuman("signature_old", f"signed {age} s ago", age=age)
+
+
+def joined(header: str) -> list[str]:
+    """The values of a header that may have been sent more than once, and then arrives joined by commas."""
+    return [value for part in header.split(",", PARTS_MOST)[:PARTS_MOST] if (value := part.strip())]
+
+
 def _signatures(header: str) -> list[str]:
-    parts = (part.strip().partition("=") for part in header.split(",", PARTS_MOST)[:PARTS_MOST])
-    return [value for name, _, value in parts if name == "v1" and value]
+    return [value for part in joined(header) if part.startswith("v1=") and (value := part.removeprefix("v1="))]
 
 
 @dataclass(frozen=True)

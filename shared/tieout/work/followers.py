@@ -27,7 +27,7 @@ PRIORITY: Final = {"critical": "high", "error": "normal", "warning": "low", "inf
 def wanted(flow: flows.Flow, doc: Document) -> dict[str, Any]:
     """What a posting of ``doc`` carries of this: the targets that follow its acceptance, and who gets its ticket.
 
-    Raises ``NeedsHuman('target_refused')`` for a route to a system that cannot do it: better now than at the booking.
+    Raises ``NeedsHuman('route_unable')`` for a route to a system that cannot do it: better now than at the booking.
     """
     then: dict[str, str] = {}
     for step in flow.then:
@@ -37,7 +37,7 @@ def wanted(flow: flows.Flow, doc: Document) -> dict[str, Any]:
         if target is None or (isinstance(doc, Customer) and doc.canonical_id.startswith(f"{target}:")):
             continue  # off; or the customer comes from that very account, which is not told what it told us
         if (doc.kind, step.action) not in systems.target(target.partition(":")[0]).actions:
-            raise NeedsHuman("target_refused", target=target, said=f"no action {step.action} for {doc.kind}")
+            raise NeedsHuman("route_unable", target=target, action=step.action, kind=doc.kind)
         then[step.name] = target
     support = render.route_if_any(flow.support, Ticket.kind, doc) if flow.support else None
     return {**({"then": then} if then else {}), **({"support": support} if support else {})}

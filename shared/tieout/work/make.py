@@ -135,13 +135,16 @@ def make(
 
     ``after`` is the accepted posting that this one follows. It is what its gates read in place of the customer's link,
     its order is its own (nothing of the books waits for it), and neither period nor limit is asked twice.
-    Raises ``NeedsHuman('target_refused')`` where the target does not offer the action at all and it is no void.
+    Raises ``NeedsHuman('route_unable' | 'route_to_source')`` where the route leads to a system that does not offer the
+    action (and it is no void), or leads a document of the books to the very account that it came from.
     """
     done = action or step.action
     system = systems.target(target.partition(":")[0])
+    if isinstance(doc, documents.Booked) and target == f"{doc.source}:{doc.account}":
+        raise NeedsHuman("route_to_source", target=target, kind=doc.kind, entity=doc.entity)
     offered = system.actions.get((doc.kind, done), NOT_AT_ALL if done == "void" and after is None else None)
     if offered is None:
-        raise NeedsHuman("target_refused", target=target, said=f"no action {done} for {doc.kind}")
+        raise NeedsHuman("route_unable", target=target, action=done, kind=doc.kind)
     who = identity(doc)
     version = doc.version if flow.in_place else None
     key = keys.posting(doc.kind, who, done, step.name, generation, version)

@@ -108,7 +108,7 @@ def ask_about(run: Item, one: flows.Step, ports: Ports) -> dict[str, Any]:
         return {"asked": False}
     target = systems.target(where.partition(":")[0])
     if not isinstance(target, Advisor):
-        raise NeedsHuman("target_refused", target=where, said="it cannot be asked")
+        raise NeedsHuman("route_unable", target=where, action=one.action, kind=one.kind)
     try:
         payload = render.question(ports, doc, target.asks[one.kind, one.action], target.name)
         said = ask_target(ports, where, lambda wire: target.ask(wire, one.kind, one.action, payload))

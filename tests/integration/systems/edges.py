@@ -20,6 +20,8 @@ from tieout.core import documents
 CURRENCIES: Mapping[str, Mapping[str, str]] = {
     "odoo": {"JPY": "4"}, "businesscentral": {"JPY": "JPY", "KWD": "KWD"},
 }  # fmt: skip
+#: How a target makes a customer.
+MADE = (("customer", "upsert"), ("customer", "create"))
 #: Kinds with money that hang on an invoice.
 APPLIED = ("credit_note", "payment")
 
@@ -75,8 +77,9 @@ class Edge:
     def ready(self, kind: str) -> Work:
         """A posting of that kind with what it hangs on posted first."""
         scope: dict[str, Any] = {}
-        if ("customer", "upsert") in self.rig.target.actions and kind != "journal_entry":
-            scope["customer"] = self.facts("customer", "upsert")
+        customer = next((done for done in self.rig.target.actions if done in MADE), None)
+        if customer and kind != "journal_entry":
+            scope["customer"] = self.facts(*customer)
         if kind in APPLIED and ("invoice", "create") in self.rig.target.actions:
             scope["parent"] = {**self.facts("invoice", "create", **scope), "number": "NW-0001", "applied": False}
         return self.work(kind, **scope)

@@ -144,8 +144,8 @@ class ExampleRig(Rig):
         """A posting against the one invoice; see :class:`Rig`."""
         return self.make(kind, action, mark, **self.parents(kind, action, "settled"))
 
-    def make(self, kind: str, action: str, mark: str = "", total: int | None = None, **change: Any) -> Work:
-        """A posting whose payload is the example's with some members changed."""
+    def make(self, kind: str, action: str, mark: str = "", total: int | None = None, /, **change: Any) -> Work:
+        """A posting whose payload is the example's with some members changed, whatever they are called."""
         ref = self.target.reference.of(f"{kind}{mark}")
         echo = self.target.actions[kind, action].echo
         body = self.target.build(kind, action, ref, {**self.payload(kind, action), **change})

@@ -71,7 +71,7 @@ def test_a_document_that_odoo_moved_out_of_a_locked_period_is_never_taken_for_po
 
 
 def test_a_total_that_odoo_computes_otherwise_leaves_the_draft_and_is_a_persons_to_decide(there: Case) -> None:
-    work = there.make("invoice", "create", total=54437, **there.parents("invoice", "create", ""))
+    work = there.make("invoice", "create", "", 54437, **there.parents("invoice", "create", ""))
     echo = there.target.send(there.wire, [work])[0]
     assert echo is not None
     assert (echo.total, states(there)) == (54438, ["draft"])

@@ -162,7 +162,7 @@ def test_a_route_to_a_system_that_cannot_do_it_stops_the_event_and_not_the_booki
         on.targets["zendesk"].actions = {}
         on.take(on.event("customer.created", id="cus_9") | {"id": "evt_c"})
         event = on.world.ledger.items[Key("E#stripe:acct_us:evt_c")]
-        assert (event["state"], event["code"]) == (ledger.CASE, "target_refused")
+        assert (event["state"], event["code"]) == (ledger.CASE, "route_unable")
 
 
 def test_a_load_stands_in_no_lane_and_reads_only_the_acceptance(on: Stage) -> None:

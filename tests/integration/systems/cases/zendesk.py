@@ -24,7 +24,7 @@ class Case(ExampleRig):
             return {"id": self.post(self.work("ticket", "create", mark)).remote}
         return {"name": f"Bluebird Robotics {mark}".strip()} if kind == "customer" else {}
 
-    def make(self, kind: str, action: str, mark: str = "", total: int | None = None, **change: Any) -> Work:
+    def make(self, kind: str, action: str, mark: str = "", total: int | None = None, /, **change: Any) -> Work:
         """Tickets without an organization: the example's is another account's."""
         if (kind, action) == ("ticket", "create"):
             change = {"organization_id": None, **change}
