@@ -38,10 +38,7 @@ def race(stage: Stage, entity: str) -> None:
     works = [stage.unbooked(entity, "invoice", body) for body in bodies]
     codes = _at_once(stage, entity, works, tries=TRIES)
     stage.check(f"{AT_ONCE} invoices posted at once all arrive ({dict(codes)})", codes["posted"], AT_ONCE)
-    mine = [["company", "=", stage.made["companies"][entity]["company"]], ["state", "=", "posted"]]
-    numbers = [row["number"] for row in stage.rows(entity, "account.invoice", mine, "number")]
-    last = sorted(int(number.rpartition("-")[2]) for number in numbers)
-    stage.check(f"{len(last)} numbers without a gap, none twice", last, list(range(1, len(last) + 1)))
+    stage.check_numbers(entity)
 
 
 def _at_once(stage: Stage, entity: str, works: Sequence[Work], tries: int) -> Counter[str]:

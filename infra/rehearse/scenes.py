@@ -321,8 +321,4 @@ def a_december_that_only_tryton_holds_closed(stage: Stage, entity: str) -> None:
     stage.check("Tryton's own closed period refuses", (item["state"], item["code"]), ("REFUSED", "period_closed"))
     stage.happens(entity, billing.invoice("may", BUYER, 900, 5, 2))
     stage.check("and others go on", stage.invoice(entity, "may")["state"], "POSTED")
-    rows = stage.rows(
-        entity, "account.invoice", [["company", "=", stage.made["companies"][entity]["company"]]], "number"
-    )
-    numbers = sorted(int(row["number"].rpartition("-")[2]) for row in rows if row["number"])
-    stage.check(f"{len(numbers)} numbers without a gap, none twice", numbers, list(range(1, len(numbers) + 1)))
+    stage.check_numbers(entity)

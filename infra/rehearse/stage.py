@@ -200,6 +200,16 @@ class Stage:
         rows: list[dict[str, Any]] = json.loads(answer.body)
         return rows
 
+    def check_numbers(self, entity: str) -> None:
+        """Whether a company's invoice numbers run from one without a gap, and none is given twice.
+
+        A number stays when its invoice is paid: what has one counts, in whatever state it is.
+        """
+        mine = [["company", "=", self.made["companies"][entity]["company"]]]
+        rows = self.rows(entity, "account.invoice", mine, "number")
+        numbers = sorted(int(row["number"].rpartition("-")[2]) for row in rows if row["number"])
+        self.check(f"{len(numbers)} numbers without a gap, none twice", numbers, list(range(1, len(numbers) + 1)))
+
     def states(self, entity: str, item: Item) -> list[str]:
         """The states of what Tryton holds under a posting's reference, sorted."""
         rows = self.rows(entity, "account.invoice", [["reference", "=", item["ref"]]], "state")
