@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tieout.aws import wiring
+from tieout.aws import start, wiring
 from tieout.work.intake import intake
+
+start.over()
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

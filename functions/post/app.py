@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tieout.aws import wiring
+from tieout.aws import start, wiring
 from tieout.work.post import post
 from tieout.work.steps import step
+
+start.over()
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

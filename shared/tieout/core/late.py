@@ -14,7 +14,6 @@ from typing import Final
 
 from tieout.core.clocks import Calendar, Ledger, Period, PeriodState, PostingDate, TaxPoint
 from tieout.core.documents import Booked, CreditNote, Dispute, ExchangeRate, Invoice, Payment, Refund, total
-from tieout.core.fx import convert
 from tieout.core.lookup import View
 from tieout.core.money import Currency, Money
 from tieout.core.verdicts import NeedsHuman, NotYet
@@ -161,5 +160,7 @@ def _over(amount: Money, limit: Money, rate: ExchangeRate | None) -> bool:
     if amount.currency != limit.currency:
         if rate is None or (rate.of, rate.into) != (amount.currency, limit.currency):
             return True
+        from tieout.core.fx import convert  # seldom: most limits are in the document's own currency
+
         amount = convert(amount, rate)
     return abs(amount) > limit
