@@ -395,7 +395,20 @@ def _told(world: World) -> list[str]:
     unsaid = {key for key in people.cancelled(world) if key.startswith("status/")}
     if len(shown) + len(unsaid) < len(accepted - unsure):
         return [f"I3 the CRM shows {len(shown)} documents as accepted, {len(accepted - unsure)} are"]
-    return []
+    return _told_last(world, effects) if last else []
+
+
+def _told_last(world: World, effects: Sequence[Effect]) -> list[str]:
+    """What a status posting claims to have told, the CRM shows, or something newer."""
+    newest: dict[str, int] = {}
+    for item in world.postings():
+        if item["kind"] == "status" and item["target"] == "salesforce:acme" and item["state"] == "POSTED":
+            newest[item["ref"]] = max(newest.get(item["ref"], 0), int(item["version"]))
+    shown = {one.ref: one.version for one in effects if one.live}
+    return [
+        f"I8 the CRM shows version {shown.get(ref, 'none')} of {ref}, and {version} is booked as told"
+        for ref, version in sorted(newest.items()) if shown.get(ref, 0) < version
+    ]  # fmt: skip
 
 
 __all__ = ["Sequence", "check", "state", "unrest"]

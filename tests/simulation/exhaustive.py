@@ -101,6 +101,13 @@ def whole(event: events.Event, name: str) -> Scene:
     return Scene(name, CALM, begin)
 
 
+def _told_twice(world: World) -> None:
+    """An invoice that the target refuses, and its void minutes later: the CRM is told of both, one after the other."""
+    world.link(events.stripe(0, "invoice", False))
+    world.deliver(0.0, events.stripe(0, "invoice", False))
+    world.deliver(400.0, events.stripe(0, "void", False))
+
+
 def _waiting(world: World) -> None:
     """A pause in which invoices of three lanes and then a payment of a fourth come to wait, for too few calls."""
     for lane in range(4):
@@ -217,10 +224,12 @@ def scenes() -> Mapping[str, tuple[Scene, int]]:
         "core, one invoice, class U": (core(("invoice",), Finds.UNIQUE, "core U"), 3),
         "core, one invoice, class S": (core(("invoice",), Finds.SEARCHABLE, "core S"), 3),
         "core, one invoice, class L": (core(("invoice",), Finds.LAGGING, "core L"), 3),
+        "core, one invoice, class B": (core(("invoice",), Finds.BLIND, "core B"), 3),
         "core, invoice and payment in a lane": (core(("invoice", "payment"), Finds.SEARCHABLE, "lane"), 2),
         "core, an invoice and its void": (core(("invoice", "void"), Finds.SEARCHABLE, "void"), 2),
         "core, a refused invoice and its void": (_refused(core(("invoice", "void"), Finds.UNIQUE, "withdrawn")), 2),
         "whole way of one invoice": (whole(events.stripe(0, "invoice", False), "whole"), 1),
+        "told twice, from the inbox on": (_refused(Scene("told", CALM, _told_twice)), 2),
         "file target": (whole(events.stripe(0, "invoice", True), "file"), 1),
         "what waits for room": (Scene("waiting", WAITING, _waiting), 1),
         "onboarding": (whole(events.deal(0), "onboarding"), 2),
