@@ -27,3 +27,16 @@ def test_a_route_to_a_system_that_cannot_do_it_is_an_engineer_s_case_with_its_mo
         assert on.postings() == []
         assert on.in_netsuite() == []
         assert on.differences() == []
+
+
+def test_a_question_to_a_system_that_cannot_be_asked_is_a_case_before_anything_is_made() -> None:
+    with routed(Route("tax", "netsuite", "acme", entity="US01")), scene(customer=False) as on:
+        org = on.sandboxes.salesforce
+        deal = next(one for one in org.opportunities() if one["Selling_Entity__c"] == "US01")["Id"]
+        org.close_won(deal)
+        on.settle()
+        (cause,) = ask.cases(on.ledger, on.world.clock.now())
+        assert cause.code == "step_failed"
+        assert cause.cases[0].sentence == "Step tax of customer-onboarding failed: route_unable."
+        assert on.postings("customer") == []
+        assert on.differences() == []

@@ -42,6 +42,16 @@ def sees(world: World, what: str) -> bool:
     return any(found.startswith(what) for found in check.check(world))
 
 
+# --- I8 ----------------------------------------------------------------------------------------------------------
+def test_a_status_that_is_booked_as_told_and_that_the_crm_does_not_show_is_seen() -> None:
+    world = played()
+    effects = world.books["salesforce:acme"].effects
+    shown = next(one for one in effects if one.live and one.version)
+    assert not sees(world, "I8 the CRM shows version")
+    effects[effects.index(shown)] = replace(shown, version=shown.version - 1)
+    assert sees(world, f"I8 the CRM shows version {shown.version - 1} of {shown.ref}, and {shown.version} is booked")
+
+
 # --- I9 ----------------------------------------------------------------------------------------------------------
 def test_a_calm_history_explains_itself() -> None:
     assert check.check(played()) == []

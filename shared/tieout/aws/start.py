@@ -1,7 +1,7 @@
 """Imported before anything else by every function: nobody looks for garbage while its modules load.
 
-Loading makes many objects that stay, and the collector would walk through them again and again: a tenth of the
-instructions of INIT, and more of its time. When all is loaded, `over` leaves them out of every later look as well.
+Loading makes many objects that stay, and the collector would walk through them again and again: some eight in a
+hundred instructions of INIT (decision 0006). When all is loaded, `over` leaves them out of every later look as well.
 """
 
 from __future__ import annotations

@@ -125,11 +125,11 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "route_unable": Problem(
         "The route leads to {target}, which cannot {action} a document of the kind {kind}.",
         "A row of the route table names a system that does not offer this.",
-        "Give the row a system that does (`tieout route explain`); then release.", ENGINEER),
+        "Give the row a system that does (`tieout route explain` says which row it is).", ENGINEER),
     "route_to_source": Problem(
         "The route leads {kind} of {entity} back to {target}, which it came from.",
         "A row of the route table names the source's own account.",
-        "Give the row another account; then release.", ENGINEER),
+        "Give the row another account.", ENGINEER),
     "lane_full": Problem(
         "More than a thousand documents wait in lane {lane}.", "Something has blocked it for long.",
         "Work the case at its head.", ENGINEER),

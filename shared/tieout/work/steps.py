@@ -6,6 +6,7 @@ refused) answers it, and probe repeats a lost answer. Asked twice, a step finds 
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -107,9 +108,9 @@ def ask_about(run: Item, one: flows.Step, ports: Ports) -> dict[str, Any]:
     if where is None:
         return {"asked": False}
     target = systems.target(where.partition(":")[0])
-    if not isinstance(target, Advisor):
-        raise NeedsHuman("route_unable", target=where, action=one.action, kind=one.kind)
     try:
+        if not isinstance(target, Advisor):
+            raise NeedsHuman("route_unable", target=where, action=one.action, kind=one.kind)
         payload = render.question(ports, doc, target.asks[one.kind, one.action], target.name)
         said = ask_target(ports, where, lambda wire: target.ask(wire, one.kind, one.action, payload))
     except NeedsHuman:
@@ -274,9 +275,15 @@ def finish(run: Item, flow: flows.Flow, ports: Ports, *, failed: bool, error: An
 
 
 def _said(error: Any) -> str:
-    if isinstance(error, Mapping):
-        return str(error.get("Cause") or error.get("Error") or "unknown")[:300]
-    return "unknown"
+    """What a machine caught, for people: of what a function raised its message, and never where in our code it was."""
+    if not isinstance(error, Mapping):
+        return "unknown"
+    cause = str(error.get("Cause") or error.get("Error") or "unknown")
+    try:
+        raised = json.loads(cause)
+    except ValueError:
+        return cause[:300]
+    return str(raised.get("errorMessage") or "unknown")[:300] if isinstance(raised, Mapping) else cause[:300]
 
 
 def _failed_step(run: Item, ports: Ports) -> str:

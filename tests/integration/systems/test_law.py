@@ -148,6 +148,12 @@ def test_never_more_is_applied_than_is_open(bench: Bench, name: str, kind: str, 
         assert set(there.owed().values()) == {0}
 
 
+def test_every_erp_over_http_is_asked_for_a_closed_period() -> None:
+    declared = {name for name in HTTP if any(row.code == "period_closed" for row in systems.target(name).verdicts)}
+    assert {name for name, _, _ in BOOKED} == declared
+    assert declared >= {"businesscentral", "netsuite", "odoo", "quickbooks", "sap", "tryton", "xero"}
+
+
 @pytest.mark.parametrize(("name", "kind", "action"), BOOKED)
 def test_a_closed_period_is_said_to_be_one_and_nothing_is_booked(
     bench: Bench, name: str, kind: str, action: str
